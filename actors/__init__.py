@@ -1,0 +1,1 @@
+"""The Ray shell: thin actors around the library."""

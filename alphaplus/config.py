@@ -1,0 +1,274 @@
+"""Settings: defaults here, then `alphaplus.toml`, then the environment, then flags.
+
+Every field can be set as `ALPHAPLUS_SECTION__FIELD`, for instance
+`ALPHAPLUS_STORAGE__DSN`. Units are part of the names. Secrets come from the environment
+or from a file, never from the TOML, and are masked in every `repr`.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from alphaplus.errors import ConfigError
+
+ENV_PREFIX: Final = "ALPHAPLUS_"
+ENV_OTHER: Final = frozenset({"ALPHAPLUS_CONFIG", "ALPHAPLUS_DATA", "ALPHAPLUS_TEST_TIMESCALE_DSN"})
+"""Variables with our prefix that are no settings."""
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """One table of the TOML file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Feeds(Section):
+    """Where market data comes from."""
+
+    exchange: str = "binance"
+    source: Literal["local", "live"] = "local"
+    """`local`: the local venue; `live`: the exchange itself."""
+    symbols: tuple[str, ...] = ()
+    """Symbols to watch, such as BTC-USDT-PERP; empty: all that the local venue lists."""
+    url: str = ""
+    """Address of a running local venue; empty: one is started."""
+    streams: tuple[Literal["depth", "book_ticker", "trade", "mark_price", "liquidation"], ...] = (
+        "depth",
+        "book_ticker",
+        "trade",
+        "mark_price",
+        "liquidation",
+    )
+    symbols_per_feed: Count = 50
+    snapshot_limit: Literal[5, 10, 20, 50, 100, 500, 1000] = 1000
+    open_interest_poll_s: Positive = 15.0
+    flush_ms: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """How long frames may wait for company before they are decoded together."""
+    max_buffered_frames: Count = 5000
+    """Depth frames kept per symbol while its snapshot is awaited."""
+    silent_after_s: Positive = 10.0
+    """A connection without a frame for this long is closed and opened again."""
+    record_dir: Path | None = None
+    """Folder for recordings of everything received; unset: nothing is recorded."""
+
+
+class Venue(Section):
+    """The local venue: a Binance-compatible server on this machine."""
+
+    source: Literal["generated", "capture"] = "generated"
+    capture: Path | None = None
+    symbols: Count = 10
+    """How many symbol names the venue lists."""
+    speed: Positive = 1.0
+    """Market seconds per second."""
+    seed: int = 7
+    host: str = "127.0.0.1"
+    port: Port = 0
+    """0: any free port."""
+
+
+class Fleet(Section):
+    """The Ray actors and what each asks of the cluster."""
+
+    stale_after_ms: Positive = 10_000.0
+    """A book without an event for this long is marked stale."""
+    state_interval_ms: Positive = 1000.0
+    """How often a symbol tells the portfolio where it stands."""
+    symbol_cpus: Positive = 0.01
+    symbol_memory_mb: Positive = 120.0
+    feed_cpus: Positive = 0.1
+    feed_memory_mb: Positive = 250.0
+    portfolio_cpus: Positive = 0.05
+    portfolio_memory_mb: Positive = 200.0
+    store_cpus: Positive = 0.05
+    store_memory_mb: Positive = 400.0
+    start_timeout_s: Positive = 180.0
+    start_wave: Count = 4
+    """How many actors start at once."""
+    drain_timeout_s: Positive = 30.0
+
+
+class Streams(Section):
+    """The way of the data between processes."""
+
+    transport: Literal["ipc", "tcp"] = "ipc"
+    """`ipc` on one machine, `tcp` (encrypted with CURVE) between machines."""
+    host: str = "127.0.0.1"
+    """Address that tcp streams bind to."""
+    max_backlog_events: Count = 200_000
+    """Events kept for a busy receiver; past it they are dropped and the book resynchronised."""
+    max_unacked_rows: Count = 500_000
+    """Rows kept until the store has accepted them."""
+
+
+class Analysis(Section):
+    """Which measures are taken of a book."""
+
+    imbalance_levels: tuple[Count, ...] = (1, 5, 20)
+    depth_bps: tuple[Positive, ...] = (1.0, 5.0, 10.0, 25.0, 50.0)
+    cost_notionals: tuple[Positive, ...] = (10_000.0, 100_000.0, 1_000_000.0)
+    """In quote currency."""
+
+
+class Storage(Section):
+    """The database."""
+
+    dsn: SecretStr | None = None
+    """Address of a PostgreSQL or TimescaleDB server; unset: an embedded one is started."""
+    data_dir: Path = Field(default_factory=lambda: user_data_path("alphaplus"))
+    """Folder of the embedded database and of the spool."""
+    deltas: bool = True
+    """Store every level update."""
+    snapshot_interval_ms: Positive = 1000.0
+    snapshot_depth: Annotated[int, Field(ge=1, le=20)] = 20
+    analysis_interval_ms: Positive = 1000.0
+    flush_rows: Count = 1000
+    flush_ms: Positive = 200.0
+    max_spool_mb: Positive = 10_240.0
+
+
+class Portfolio(Section):
+    """Positions and what is assumed about them."""
+
+    default_leverage: Annotated[float, Field(ge=1, le=125)] = 5.0
+    """Leverage of a position that states none, for margin used."""
+
+
+class Serve(Section):
+    """The HTTP API."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+
+
+class Log(Section):
+    """What the programs say while they work."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(Section):
+    """All settings, one attribute per section."""
+
+    feeds: Feeds = Feeds()
+    venue: Venue = Venue()
+    fleet: Fleet = Fleet()
+    streams: Streams = Streams()
+    analysis: Analysis = Analysis()
+    storage: Storage = Field(default_factory=Storage)
+    portfolio: Portfolio = Portfolio()
+    serve: Serve = Serve()
+    log: Log = Log()
+
+
+def load_settings(
+    path: Path | None = None,
+    flags: dict[str, dict[str, Any]] | None = None,
+    environ: dict[str, str] | None = None,
+) -> Settings:
+    """Merge defaults, file, environment and flags (section -> field -> value).
+
+    `path` names the file; without it `ALPHAPLUS_CONFIG`, then `alphaplus.toml` in the
+    current folder, if present. Raises ConfigError with one sentence that names the field.
+    """
+    environ = dict(os.environ) if environ is None else environ
+    merged: dict[str, dict[str, Any]] = {}
+    for layer in (_from_file(path, environ), _from_environment(environ), flags or {}):
+        for section, fields in layer.items():
+            merged.setdefault(section, {}).update(fields)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def _from_file(path: Path | None, environ: dict[str, str]) -> dict[str, dict[str, Any]]:
+    named = path or (Path(environ["ALPHAPLUS_CONFIG"]) if "ALPHAPLUS_CONFIG" in environ else None)
+    file = named or Path("alphaplus.toml")
+    if named is None and not file.is_file():
+        return {}
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"The settings file {file} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The settings file {file} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The settings file {file} is not valid TOML: {error}.") from error
+    for section, fields in table.items():
+        if not isinstance(fields, dict):
+            raise ConfigError(
+                f"Expected only sections at the top of {file}, was the field {section!r}; "
+                f"put it under one of {_listed(Settings.model_fields)}."
+            )
+    if "dsn" in table.get("storage", {}):
+        raise ConfigError(
+            f"storage.dsn is a secret and does not belong in {file}; "
+            "set ALPHAPLUS_STORAGE__DSN instead."
+        )
+    return table
+
+
+def _from_environment(environ: dict[str, str]) -> dict[str, dict[str, Any]]:
+    layer: dict[str, dict[str, Any]] = {}
+    for name, value in environ.items():
+        if not name.startswith(ENV_PREFIX) or name in ENV_OTHER:
+            continue
+        section, divider, field = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if not divider:
+            known = [
+                f"{ENV_PREFIX}{s}__{f}".upper()
+                for s, info in Settings.model_fields.items()
+                for f in _fields_of(info.annotation)
+            ]
+            raise ConfigError(f"The variable {name} is no setting{_closest(name, known)}.")
+        annotation = _annotation(section, field)
+        is_list = getattr(annotation, "__origin__", None) is tuple
+        layer.setdefault(section, {})[field] = (
+            [item.strip() for item in value.split(",") if item.strip()] if is_list else value
+        )
+    return layer
+
+
+def _fields_of(section: Any) -> dict[str, Any]:
+    return (
+        section.model_fields if isinstance(section, type) and issubclass(section, Section) else {}
+    )
+
+
+def _annotation(section: str, field: str) -> Any:
+    info = Settings.model_fields.get(section)
+    found = _fields_of(info.annotation).get(field) if info else None
+    return found.annotation if found else None
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    name = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        if len(path) == 1:
+            return f"There is no section [{name}]{_closest(name, Settings.model_fields)}."
+        fields = _fields_of(Settings.model_fields[path[0]].annotation)
+        return f"There is no setting {name}{_closest(path[1], fields)}."
+    shown = "a secret" if path[-1] == "dsn" else repr(first["input"])
+    return f"Expected {name} to be right, was {shown}: {first['msg']}."
+
+
+def _closest(name: str, known: Any) -> str:
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]}?" if matches else f"; known are {_listed(known)}"
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,86 @@
+"""Every error that AlphaPlus raises on purpose.
+
+AlphaPlusError
+├── ConfigError          a setting, a file or an argument is wrong; nothing was started
+├── CaptureError         a recording cannot be read
+├── FeedError            resync: must the book start again from a new snapshot?
+│   ├── BadFrame         a venue's frame does not follow its format
+│   ├── SequenceGap      an update is missing
+│   ├── FeedDisconnected the connection to the venue is gone
+│   └── UnknownSymbol    the venue, or the fleet, has no such symbol
+├── StreamClosed         a stream between processes is gone
+├── StaleBook            the book is not in step with the venue
+├── StorageError         the database or the spool refuses
+│   └── MigrationError   the schema cannot be brought to this version
+└── RiskError            a position or a margin input is not usable
+
+Messages are one sentence, "Expected ..., was ...", and then what to do. All arguments
+reach ``super().__init__``, since errors cross processes by pickle.
+"""
+
+
+class AlphaPlusError(Exception):
+    """Base of every error raised on purpose; `str()` of it is fit for a user."""
+
+
+class ConfigError(AlphaPlusError):
+    """A setting, a file or an argument is wrong."""
+
+
+class CaptureError(AlphaPlusError):
+    """A recording cannot be read."""
+
+
+class FeedError(AlphaPlusError):
+    """Something is wrong between the venue and the book."""
+
+    resync: bool = False
+
+
+class BadFrame(FeedError):
+    """A frame does not follow the venue's format; the book was left as it is."""
+
+
+class SequenceGap(FeedError):
+    """An update is missing, so the book no longer equals the venue's."""
+
+    resync = True
+
+    def __init__(self, symbol: str, expected: int, was: int) -> None:
+        super().__init__(symbol, expected, was)
+        self.symbol = symbol
+        self.expected = expected
+        self.was = was
+
+    def __str__(self) -> str:
+        return f"Expected {self.symbol} to continue at {self.expected}, was {self.was}."
+
+
+class FeedDisconnected(FeedError):
+    """The connection to the venue is gone."""
+
+    resync = True
+
+
+class UnknownSymbol(FeedError):
+    """The venue, or the fleet, has no such symbol."""
+
+
+class StreamClosed(AlphaPlusError):
+    """A stream between processes is closed."""
+
+
+class StaleBook(AlphaPlusError):
+    """The book is not in step with the venue."""
+
+
+class StorageError(AlphaPlusError):
+    """The database or the spool refuses."""
+
+
+class MigrationError(StorageError):
+    """The schema cannot be brought to this version; nothing was changed."""
+
+
+class RiskError(AlphaPlusError):
+    """A position or a margin input is not usable."""

@@ -1,0 +1,60 @@
+"""The one way to compile a kernel, and a cache of compiled kernels that outlives code uploads.
+
+Numba keys its on-disk cache by the folder of the source file, so every upload of the same
+code to a Ray node would compile again. `ContentCacheLocator` keys it by the file's content:
+the same kernels compile once per machine, wherever they were unpacked.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from numba.core import config as _config
+from numba.core.caching import UserProvidedCacheLocator
+
+config: Any = _config
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def cache_dir() -> Path:
+    """Return the folder of compiled kernels: `NUMBA_CACHE_DIR`, else the user's cache."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "alphaplus" / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # no writable home: share one folder per user among the temporary files
+        folder = Path(tempfile.gettempdir()) / f"alphaplus-kernels-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+class ContentCacheLocator(UserProvidedCacheLocator):
+    """Find a kernel's cache by what its file says rather than by where it lies."""
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:
+        digest = hashlib.sha256(Path(py_file).read_bytes()).hexdigest()[:16]
+        return f"{Path(py_file).parent.name}_{digest}"
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function` on first call: cached on disk, without the GIL, exact floats.
+
+    `fastmath` stays off, as it would break the meaning of nan. Kernels that call each
+    other belong in one file, because the cache follows that file only.
+    """
+    before = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
+    config.CACHE_DIR = str(cache_dir())
+    config.CACHE_LOCATOR_CLASSES = f"{__name__}.{ContentCacheLocator.__name__}"
+    try:  # numba picks the place of a cache when it decorates; other code keeps its own place
+        return cast(Function, numba.njit(cache=True, nogil=True)(function))
+    finally:
+        config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = before

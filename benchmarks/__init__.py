@@ -1,0 +1,1 @@
+"""One claim per file, one command each."""
