@@ -1,0 +1,1 @@
+"""From a venue's bytes to events: connections, decoders, sequence rules, captures, replay."""
