@@ -1,1 +1,1 @@
-"""From a venue's bytes to events: connections, decoders, sequence rules, captures, replay."""
+"""Feeds: from a venue's bytes to events, their order checked, recorded and replayed."""

@@ -1,0 +1,208 @@
+"""Binance frames to events: USD-M, COIN-M and spot, streams and the REST answers between them.
+
+Formats: https://developers.binance.com/docs/derivatives (USD-M, COIN-M) and
+https://developers.binance.com/docs/binance-spot-api-docs (spot).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from alphaplus.errors import ConfigError
+from alphaplus.events import EVENT, EventArray
+from alphaplus.feeds import _kernels
+from alphaplus.instruments import Instrument
+
+MessageArray = npt.NDArray[np.void]
+"""A one-dimensional array of dtype `MESSAGE`."""
+
+
+class MessageKind(IntEnum):
+    """What a frame says."""
+
+    OTHER = _kernels.OTHER
+    """Valid JSON of no use to a book: answers to subscriptions, unknown events."""
+    DEPTH = _kernels.DEPTH
+    SNAPSHOT = _kernels.SNAPSHOT
+    TRADE = _kernels.TRADE
+    BOOK_TICKER = _kernels.BOOK_TICKER
+    MARK_PRICE = _kernels.MARK_PRICE
+    LIQUIDATION = _kernels.LIQUIDATION
+    OPEN_INTEREST = _kernels.OPEN_INTEREST
+
+
+class FrameError(IntEnum):
+    """Why a frame made no events; `NONE` if it did."""
+
+    NONE = 0
+    SYNTAX = _kernels.SYNTAX
+    """No valid JSON: torn, or garbage."""
+    FIELD = _kernels.FIELD
+    """A field is missing or of another type."""
+    NUMBER = _kernels.NUMBER
+    """A number is none, is negative, or has more than 18 digits."""
+    OFF_GRID = _kernels.OFF_GRID
+    """A price lies between two ticks of the instrument."""
+    SYMBOL = _kernels.SYMBOL
+    """The symbol is not among the instruments of the decoder."""
+    REPEATED = _kernels.REPEATED
+    """A field is there twice."""
+
+
+MESSAGE: Final = np.dtype(
+    [
+        ("first_id", "<i8"),
+        ("last_id", "<i8"),
+        ("previous_id", "<i8"),
+        ("ts_event", "<i8"),
+        ("ts_recv", "<i8"),
+        ("begin", "<i8"),
+        ("end", "<i8"),
+        ("levels", "<i8"),
+        ("instrument", "<i8"),
+        ("kind", "u1"),
+        ("error", "u1"),
+    ],
+    align=True,
+)
+"""One frame: `U`, `u` and `pu` (-1 where it has none), its rows `events[begin:end]`, the number
+of levels in it, and its instrument (-1 unknown)."""
+
+_MARKET: Final = np.dtype(
+    [
+        ("price_decimals", "<i8"),
+        ("tick_units", "<i8"),
+        ("name_begin", "<i8"),
+        ("name_end", "<i8"),
+    ]
+)
+_NO_HINT: Final = -1
+_PADDING: Final = b"\0" * 8
+_ROWS_PER_FRAME: Final = 4
+"""Rows that a frame may make beyond one for each `_BYTES_PER_ROW`."""
+_BYTES_PER_ROW: Final = 10
+"""`["1","0"],` is the shortest text of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a batch of frames said: one message for each frame, and the rows of all."""
+
+    messages: MessageArray
+    events: EventArray
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolTable:
+    """The venue symbols of some instruments, in the form that the kernels read."""
+
+    names: npt.NDArray[np.uint8]
+    slots: npt.NDArray[np.int64]
+    market: npt.NDArray[np.void]
+
+    @classmethod
+    def of(cls, instruments: Sequence[Instrument]) -> "SymbolTable":
+        """Build the table; raises ConfigError if two instruments share a venue symbol."""
+        names = [instrument.venue_symbol.encode() for instrument in instruments]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1).decode()
+            raise ConfigError(f"Expected each venue symbol once on a connection, was {twice} twice.")
+        text = b"".join(names)
+        market = np.zeros(len(names), dtype=_MARKET)
+        slots = np.full(max(8, 1 << (2 * len(names)).bit_length()), -1, dtype=np.int64)
+        at = 0
+        for index, (name, instrument) in enumerate(zip(names, instruments, strict=True)):
+            market[index] = (
+                instrument.price_decimals,
+                instrument.tick_units,
+                at,
+                at + len(name),
+            )
+            at += len(name)
+            mask = slots.size - 1
+            slot = _kernels.hash_slot(np.frombuffer(name, dtype=np.uint8), mask)
+            while slots[slot] >= 0:
+                slot = (slot + 1) & mask
+            slots[slot] = index
+        return cls(np.frombuffer(text, dtype=np.uint8), slots, market)
+
+
+class FrameDecoder:
+    """Turns frames into events, in one compiled call for each batch of frames.
+
+    Prices become whole ticks exactly and quantities the nearest float64. Data never raises:
+    a frame that is torn, off the grid or of another symbol becomes a message with an error
+    and no rows.
+    """
+
+    def __init__(self, instruments: Sequence[Instrument]) -> None:
+        self.instruments = tuple(instruments)
+        self._table = SymbolTable.of(self.instruments)
+        self._scratch = np.empty(4096, dtype=EVENT)
+
+    def decode(
+        self,
+        frames: Sequence[bytes],
+        ts_recv: Sequence[int] | npt.NDArray[np.int64],
+        hints: Sequence[int] | npt.NDArray[np.int64] | None = None,
+    ) -> Decoded:
+        """Decode frames received at `ts_recv` (ns): bare payloads or combined-stream frames.
+
+        `hints` gives the instrument index of frames that name no symbol, such as REST
+        snapshots, and -1 for all others.
+        """
+        count = len(frames)
+        messages = np.empty(count, dtype=MESSAGE)
+        if count == 0:
+            return Decoded(messages, np.empty(0, dtype=EVENT))
+        buffer, offsets = joined(frames)
+        capacity = buffer.size // _BYTES_PER_ROW + _ROWS_PER_FRAME * count
+        if self._scratch.size < capacity:
+            self._scratch = np.empty(2 * capacity, dtype=EVENT)
+        if hints is None:
+            hint = np.full(count, _NO_HINT, dtype=np.int64)
+        else:
+            hint = np.asarray(hints, dtype=np.int64)
+        rows = _kernels.decode(
+            buffer,
+            offsets,
+            np.asarray(ts_recv, dtype=np.int64),
+            hint,
+            self._table.names,
+            self._table.slots,
+            self._table.market,
+            messages,
+            self._scratch,
+        )
+        return Decoded(messages, self._scratch[:rows].copy())
+
+
+def joined(frames: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the frames as one buffer with a NUL behind each, and where each begins.
+
+    Escapes in strings and malformed UTF-8 are rare, so they are settled here and not in the
+    kernels: such a frame is written anew without escapes, or emptied if it is no JSON.
+    """
+    text = b"\0".join(frames)
+    if b"\\" in text or not text.isascii():
+        frames = [_plain(frame) for frame in frames]
+        text = b"\0".join(frames)
+    offsets = np.zeros(len(frames) + 1, dtype=np.int64)
+    lengths = np.fromiter(map(len, frames), dtype=np.int64, count=len(frames))
+    np.cumsum(lengths + 1, out=offsets[1:])
+    return np.frombuffer(text + _PADDING, dtype=np.uint8), offsets
+
+
+def _plain(frame: bytes) -> bytes:
+    if b"\\" not in frame and frame.isascii():
+        return frame
+    try:
+        content: Any = orjson.loads(frame)
+        return orjson.dumps(content)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return b""
