@@ -1,0 +1,684 @@
+"""Compiled kernels of the order book and of its audit.
+
+Levels live under a *key* that grows away from the touch on both sides: the tick for asks, its
+bitwise complement for bids (no overflow, even at the ends of int64). Per side
+
+- the **window** holds the keys `base..last` as an array of quantities, a bitmap of the non-zero
+  ones and one summary word of the non-empty bitmap words: an update is one store, the best
+  level two bit searches;
+- the **far store** holds the keys above `last` in sorted blocks of up to `BLOCK_SIZE` levels,
+  found through a sorted directory of their lowest keys.
+
+No far key is ever below the window, so the best level is the window's first, or else the far
+store's first. The window moves when a better price falls below it or the touch drifts away.
+
+A kernel that lacks free blocks changes nothing and says so: the caller gives it a bigger pool
+(`move_far`) and calls again.
+"""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from alphaplus.events import Flag, Kind
+from alphaplus.jit import kernel
+
+WINDOW: Final = 4096
+"""Keys in the window of a side: 64 words of 64 bits, so that one word sums them up."""
+WORDS: Final = WINDOW // 64
+MARGIN: Final = 512
+"""Keys that a new window leaves free on the better side of the touch."""
+DRIFT: Final = 2560
+"""Offset of the touch in its window beyond which the window follows it."""
+BLOCK_SIZE: Final = 64
+FILL: Final = 48
+"""Levels per block after the far store has been moved."""
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+
+_DEPTH: Final = int(Kind.DEPTH)
+_BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
+_END: Final = int(Kind.SNAPSHOT_END)
+_BOOK_TICKER: Final = int(Kind.BOOK_TICKER)
+_LAST: Final = int(Flag.LAST)
+
+Records = Any
+"""A numpy structured array, or inside a kernel one row of it (attribute access)."""
+
+STATE: Final = np.dtype(
+    [
+        ("row", "<i8"),  # rows of the current batch that are applied
+        ("written", "<i8"),  # rows of the current batch's tops that are written
+        ("needed", "<i8"),  # free blocks that the row at `row` needs
+        ("sequence", "<i8"),
+        ("ts_event", "<i8"),
+        ("ts_recv", "<i8"),
+        ("in_snapshot", "<i8"),
+        ("is_valid", "<i8"),
+        ("rejected", "<i8"),
+        ("free_block", "<i8"),  # head of the list of free blocks, -1 = none
+        ("free_count", "<i8"),
+        ("base", "<i8", (2,)),
+        ("last", "<i8", (2,)),
+        ("known", "<i8", (2,)),  # highest key of the last snapshot
+        ("near", "<i8", (2,)),  # levels in the window
+        ("far", "<i8", (2,)),  # levels in the far store
+        ("blocks", "<i8", (2,)),  # length of the directory
+        ("summary", "<i8", (2,)),
+        ("word", "<i8", (2, WORDS)),
+        ("quantity", "<f8", (2, WINDOW)),
+    ],
+    align=True,
+)
+BLOCK: Final = np.dtype(
+    [
+        ("count", "<i8"),
+        ("next", "<i8"),  # of the list of free blocks
+        ("key", "<i8", (BLOCK_SIZE,)),
+        ("quantity", "<f8", (BLOCK_SIZE,)),
+    ],
+    align=True,
+)
+DIRECTORY: Final = np.dtype([("low", "<i8"), ("block", "<i8")], align=True)
+"""`low` is at most the block's first key, and above every key of the block before it."""
+
+TOP: Final = np.dtype(
+    [
+        ("ts_event", "<i8"),
+        ("ts_recv", "<i8"),
+        ("sequence", "<i8"),
+        ("bid_tick", "<i8"),
+        ("ask_tick", "<i8"),
+        ("bid_quantity", "<f8"),
+        ("ask_quantity", "<f8"),
+        ("crossed", "u1"),
+        ("kind", "u1"),
+    ],
+    align=True,
+)
+TICKER: Final = np.dtype(
+    [
+        ("sequence", "<i8"),
+        ("bid_tick", "<i8"),
+        ("ask_tick", "<i8"),
+        ("bid_quantity", "<f8"),
+        ("ask_quantity", "<f8"),
+    ],
+    align=True,
+)
+
+
+# ---- bits
+
+
+@kernel
+def _lowest_bit(word: int) -> int:
+    """Return the index of the lowest set bit; `word` must not be 0."""
+    return math.frexp(float(word & -word))[1] - 1  # exact: one bit is a power of two
+
+
+@kernel
+def _best_offset(state: Records, s: int) -> int:
+    """Return the window offset of the best level; the window must not be empty."""
+    w: int = _lowest_bit(state.summary[s])
+    return (w << 6) + _lowest_bit(state.word[s, w])
+
+
+# ---- far store
+
+
+@kernel
+def _open_block(state: Records, blocks: Records, directory: Records, s: int, at: int) -> int:
+    """Take a free block into the directory at position `at`; return its number."""
+    block: int = state.free_block
+    state.free_block = blocks[block].next
+    state.free_count -= 1
+    for i in range(state.blocks[s], at, -1):
+        directory[s, i].low = directory[s, i - 1].low
+        directory[s, i].block = directory[s, i - 1].block
+    directory[s, at].block = block
+    state.blocks[s] += 1
+    blocks[block].count = 0
+    return block
+
+
+@kernel
+def _close_block(state: Records, blocks: Records, directory: Records, s: int, at: int) -> None:
+    """Give the block at directory position `at` back to the free ones."""
+    block = directory[s, at].block
+    blocks[block].next = state.free_block
+    state.free_block = block
+    state.free_count += 1
+    state.blocks[s] -= 1
+    for i in range(at, state.blocks[s]):
+        directory[s, i].low = directory[s, i + 1].low
+        directory[s, i].block = directory[s, i + 1].block
+
+
+@kernel
+def _find_block(directory: Records, s: int, count: int, key: int) -> int:
+    """Return the last position whose `low` is at most `key`, else 0; `count` > 0."""
+    at = 0
+    span = count
+    while span > 1:
+        half = span >> 1
+        if directory[s, at + half].low <= key:
+            at += half
+        span -= half
+    return at
+
+
+@kernel
+def _find_slot(block: Records, key: int) -> int:
+    """Return the first slot of a block whose key is at least `key`."""
+    slot = 0
+    span = block.count
+    while span > 0:
+        half = span >> 1
+        if block.key[slot + half] < key:
+            slot += half + 1
+            span -= half + 1
+        else:
+            span = half
+    return slot
+
+
+@kernel
+def _split_block(state: Records, blocks: Records, directory: Records, s: int, at: int) -> None:
+    """Move the upper half of the full block at `at` to a new one behind it."""
+    half = BLOCK_SIZE // 2
+    old = blocks[directory[s, at].block]
+    new = blocks[_open_block(state, blocks, directory, s, at + 1)]
+    for i in range(half):
+        new.key[i] = old.key[half + i]
+        new.quantity[i] = old.quantity[half + i]
+    old.count = half
+    new.count = half
+    directory[s, at + 1].low = new.key[0]
+
+
+@kernel
+def _far_put(
+    state: Records, blocks: Records, directory: Records, s: int, key: int, quantity: float
+) -> None:
+    """Set a level of the far store; takes at most one free block, which must be there."""
+    at = 0
+    slot = 0
+    if state.blocks[s] == 0:
+        _open_block(state, blocks, directory, s, 0)
+        directory[s, 0].low = key
+    else:
+        at = _find_block(directory, s, state.blocks[s], key)
+        block = blocks[directory[s, at].block]
+        slot = _find_slot(block, key)
+        if slot < block.count and block.key[slot] == key:
+            block.quantity[slot] = quantity
+            return
+        if block.count == BLOCK_SIZE:
+            if slot == BLOCK_SIZE:  # runs of keys, as snapshots send them, fill whole blocks
+                at += 1
+                slot = 0
+                _open_block(state, blocks, directory, s, at)
+            elif slot == 0:
+                _open_block(state, blocks, directory, s, at)
+                directory[s, at + 1].low = block.key[0]
+            else:
+                _split_block(state, blocks, directory, s, at)
+                if slot > BLOCK_SIZE // 2:
+                    at += 1
+                    slot -= BLOCK_SIZE // 2
+        if slot == 0:
+            directory[s, at].low = key
+    target = blocks[directory[s, at].block]
+    for i in range(target.count, slot, -1):
+        target.key[i] = target.key[i - 1]
+        target.quantity[i] = target.quantity[i - 1]
+    target.key[slot] = key
+    target.quantity[slot] = quantity
+    target.count += 1
+    state.far[s] += 1
+
+
+@kernel
+def _drop_first(block: Records, count: int) -> None:
+    """Remove the first `count` levels of a block."""
+    block.count -= count
+    for i in range(block.count):
+        block.key[i] = block.key[i + count]
+        block.quantity[i] = block.quantity[i + count]
+
+
+@kernel
+def _far_delete(state: Records, blocks: Records, directory: Records, s: int, key: int) -> None:
+    """Remove a level of the far store; an absent one is no error."""
+    if state.blocks[s] == 0:
+        return
+    at = _find_block(directory, s, state.blocks[s], key)
+    block = blocks[directory[s, at].block]
+    slot = _find_slot(block, key)
+    if slot == block.count or block.key[slot] != key:
+        return
+    block.count -= 1
+    for i in range(slot, block.count):
+        block.key[i] = block.key[i + 1]
+        block.quantity[i] = block.quantity[i + 1]
+    state.far[s] -= 1
+    if block.count == 0:
+        _close_block(state, blocks, directory, s, at)
+
+
+# ---- window
+
+
+@kernel
+def _near_put(state: Records, s: int, offset: int, quantity: float) -> None:
+    """Set a level of the window."""
+    if state.quantity[s, offset] == 0.0:
+        w = offset >> 6
+        state.word[s, w] |= np.int64(1) << np.int64(offset & 63)
+        state.summary[s] |= np.int64(1) << np.int64(w)
+        state.near[s] += 1
+    state.quantity[s, offset] = quantity
+
+
+@kernel
+def _near_delete(state: Records, s: int, offset: int) -> None:
+    """Remove a level of the window; an absent one is no error."""
+    if state.quantity[s, offset] != 0.0:
+        state.quantity[s, offset] = 0.0
+        w = offset >> 6
+        state.word[s, w] &= ~(np.int64(1) << np.int64(offset & 63))
+        if state.word[s, w] == 0:
+            state.summary[s] &= ~(np.int64(1) << np.int64(w))
+        state.near[s] -= 1
+
+
+@kernel
+def _base_for(key: int) -> int:
+    """Return the base, a multiple of 64, of the window that suits the best level `key`."""
+    if key < INT64_MIN + MARGIN:
+        return INT64_MIN
+    base = (key - MARGIN) & ~63
+    if base > INT64_MAX - WINDOW + 1:
+        return INT64_MAX - WINDOW + 1
+    return base
+
+
+@kernel
+def _shift_window(state: Records, s: int, words: int) -> None:
+    """Move the window's content up by `words` bitmap words (down where negative).
+
+    What would fall off either end must have been removed before.
+    """
+    count = WORDS - abs(words)
+    ticks = 64 * words
+    if words > 0:
+        for i in range(count - 1, -1, -1):
+            state.word[s, i + words] = state.word[s, i]
+        for i in range(64 * count - 1, -1, -1):
+            state.quantity[s, i + ticks] = state.quantity[s, i]
+        state.word[s, :words] = 0
+        state.quantity[s, :ticks] = 0.0
+        state.summary[s] <<= np.int64(words)
+    else:
+        for i in range(count):
+            state.word[s, i] = state.word[s, i - words]
+        for i in range(64 * count):
+            state.quantity[s, i] = state.quantity[s, i - ticks]
+        state.word[s, count:] = 0
+        state.quantity[s, 64 * count :] = 0.0
+        summary = np.int64(0)
+        for i in range(count):
+            if state.word[s, i] != 0:
+                summary |= np.int64(1) << np.int64(i)
+        state.summary[s] = summary
+
+
+@kernel
+def _blocks_to_move(state: Records, s: int) -> int:
+    """Return how many free blocks suffice to move the whole window to the far store."""
+    levels: int = state.near[s]
+    return levels // BLOCK_SIZE + 2
+
+
+@kernel
+def _move_window(state: Records, blocks: Records, directory: Records, s: int, key: int) -> None:
+    """Put the window where it suits the best level `key`; the levels stay the same.
+
+    `key` is at most the best level's. Towards better prices, levels that the window leaves
+    go to the far store (`_blocks_to_move` must be free); towards worse, they come from it.
+    """
+    old = state.base[s]
+    base = _base_for(key)
+    last = base + (WINDOW - 1)
+    if base < old:
+        while state.near[s] > 0:  # worst first, so that each one lands at the front
+            offset = _highest_offset(state, s)
+            if old + offset <= last:
+                break
+            quantity = state.quantity[s, offset]
+            _near_delete(state, s, offset)
+            _far_put(state, blocks, directory, s, old + offset, quantity)
+    if state.near[s] > 0 and base != old:
+        _shift_window(state, s, (old - base) >> 6)  # within the window, else it were empty
+    state.base[s] = base
+    state.last[s] = last
+    while state.blocks[s] > 0 and base > old:
+        block = blocks[directory[s, 0].block]
+        taken = 0
+        while taken < block.count and block.key[taken] <= last:
+            _near_put(state, s, block.key[taken] - base, block.quantity[taken])
+            taken += 1
+        state.far[s] -= taken
+        if taken < block.count:
+            _drop_first(block, taken)
+            break
+        _close_block(state, blocks, directory, s, 0)
+
+
+@kernel
+def _highest_offset(state: Records, s: int) -> int:
+    """Return the window offset of the worst level; the window must not be empty."""
+    w = WORDS - 1
+    while state.word[s, w] == 0:
+        w -= 1
+    offset = 64 * w + 63
+    while state.quantity[s, offset] == 0.0:
+        offset -= 1
+    return offset
+
+
+# ---- the book
+
+
+@kernel
+def clear_levels(state: Records, blocks: Records, directory: Records) -> None:
+    """Remove every level of both sides of the state row."""
+    for s in range(2):
+        while state.blocks[s] > 0:
+            _close_block(state, blocks, directory, s, state.blocks[s] - 1)
+        state.far[s] = 0
+        if state.near[s] > 0:
+            state.near[s] = 0
+            state.summary[s] = 0
+            state.word[s, :] = 0
+            state.quantity[s, :] = 0.0
+
+
+@kernel
+def _set_level(
+    state: Records, blocks: Records, directory: Records, s: int, key: int, quantity: float
+) -> bool:
+    """Set a level, or delete it where the quantity is 0; False if blocks are lacking."""
+    base = state.base[s]
+    if base <= key <= state.last[s]:
+        if quantity > 0.0:
+            _near_put(state, s, key - base, quantity)
+        else:
+            _near_delete(state, s, key - base)
+    elif quantity > 0.0:
+        if state.near[s] + state.far[s] == 0:
+            state.base[s] = _base_for(key)
+            state.last[s] = state.base[s] + (WINDOW - 1)
+            _near_put(state, s, key - state.base[s], quantity)
+        elif key < base:
+            if state.free_count < _blocks_to_move(state, s):
+                state.needed = _blocks_to_move(state, s)
+                return False
+            _move_window(state, blocks, directory, s, key)
+            _near_put(state, s, key - state.base[s], quantity)
+        else:
+            if state.free_count == 0:
+                state.needed = 1
+                return False
+            _far_put(state, blocks, directory, s, key, quantity)
+    elif key > base:
+        _far_delete(state, blocks, directory, s, key)
+    return True
+
+
+@kernel
+def _follow_touch(state: Records, blocks: Records, directory: Records, s: int) -> None:
+    """Move the window where the touch has drifted far into it, or out of it."""
+    if state.near[s] > 0:
+        offset = _best_offset(state, s)
+        if offset > DRIFT:
+            _move_window(state, blocks, directory, s, state.base[s] + offset)
+    elif state.far[s] > 0:
+        _move_window(state, blocks, directory, s, blocks[directory[s, 0].block].key[0])
+
+
+@kernel
+def _worst_key(state: Records, blocks: Records, directory: Records, s: int) -> int:
+    """Return the worst level's key; the highest possible one where the side is empty."""
+    worst: int = INT64_MAX
+    if state.blocks[s] > 0:
+        block = blocks[directory[s, state.blocks[s] - 1].block]
+        worst = block.key[block.count - 1]
+    elif state.near[s] > 0:
+        worst = state.base[s] + _highest_offset(state, s)
+    return worst
+
+
+@kernel
+def read_top(state: Records, blocks: Records, directory: Records, top: Records) -> None:
+    """Write the best level of both sides to a TOP row; quantity 0 where a side is empty."""
+    for s in range(2):
+        key = np.int64(0)
+        quantity = 0.0
+        if state.near[s] > 0:
+            offset = _best_offset(state, s)
+            key = state.base[s] + offset
+            quantity = state.quantity[s, offset]
+        elif state.far[s] > 0:
+            block = blocks[directory[s, 0].block]
+            key = block.key[0]
+            quantity = block.quantity[0]
+        if s == 0:
+            top.bid_tick = ~key if quantity > 0.0 else 0
+            top.bid_quantity = quantity
+        else:
+            top.ask_tick = key
+            top.ask_quantity = quantity
+    top.ts_event = state.ts_event
+    top.ts_recv = state.ts_recv
+    top.sequence = state.sequence
+    both = top.bid_quantity > 0.0 and top.ask_quantity > 0.0
+    top.crossed = 1 if both and top.bid_tick >= top.ask_tick else 0
+
+
+@kernel
+def read_top_of(state: Records, blocks: Records, directory: Records, top: Records) -> None:
+    """Write the best levels of the book (one-row arrays) to a TOP row."""
+    read_top(state[0], blocks, directory, top[0])
+
+
+@kernel
+def clear_book(state: Records, blocks: Records, directory: Records) -> None:
+    """Return the book (a one-row array) to where it began."""
+    clear_levels(state[0], blocks, directory)
+    state[0].is_valid = 0
+    state[0].in_snapshot = 0
+
+
+@kernel
+def apply_events(
+    state_row: Records, blocks: Records, directory: Records, events: Records, tops: Records
+) -> int:
+    """Apply events from `state.row` on; return the number of TOP rows of the batch.
+
+    Returns -1 where `state.needed` free blocks are lacking: nothing of the event at
+    `state.row` has been applied, and the call may be repeated with a bigger pool.
+    """
+    state = state_row[0]
+    for i in range(state.row, len(events)):
+        event = events[i]
+        kind = event.kind
+        if kind == _DEPTH:
+            side = event.side
+            if abs(side) == 1 and 0.0 <= event.value < np.inf:
+                s = (1 - side) >> 1
+                key = event.price_tick ^ (s - 1)
+                if not _set_level(state, blocks, directory, s, key, event.value):
+                    state.row = i
+                    return -1
+            else:
+                state.rejected += 1
+            if event.flags & _LAST == 0 or state.in_snapshot == 1 or state.is_valid == 0:
+                continue
+        elif kind == _BEGIN:
+            clear_levels(state, blocks, directory)
+            state.in_snapshot = 1
+            state.is_valid = 0
+            continue
+        elif kind == _END:
+            if state.in_snapshot == 0:  # its beginning was lost, so the levels mean nothing
+                state.rejected += 1
+                continue
+            state.in_snapshot = 0
+            state.is_valid = 1
+            for s in range(2):
+                state.known[s] = _worst_key(state, blocks, directory, s)
+        else:
+            continue
+        state.sequence = event.sequence
+        state.ts_event = event.ts_event
+        state.ts_recv = event.ts_recv
+        for s in range(2):
+            _follow_touch(state, blocks, directory, s)
+        top = tops[state.written]
+        read_top(state, blocks, directory, top)
+        top.kind = kind
+        state.written += 1
+    written: int = state.written
+    state.row = 0
+    state.written = 0
+    return written
+
+
+@kernel
+def copy_levels(
+    state_row: Records,
+    blocks: Records,
+    directory: Records,
+    s: int,
+    worst_key: int,
+    ticks: Any,
+    quantities: Any,
+) -> int:
+    """Copy the levels of a side up to `worst_key`, best first, as many as fit; return how many."""
+    state = state_row[0]
+    mask = s - 1
+    limit = len(ticks)
+    count = 0
+    for w in range(WORDS):
+        word = state.word[s, w]
+        while word != 0:
+            offset = (w << 6) + _lowest_bit(word)
+            key = state.base[s] + offset
+            if count == limit or key > worst_key:
+                return count
+            ticks[count] = key ^ mask
+            quantities[count] = state.quantity[s, offset]
+            count += 1
+            word &= word - 1
+    for at in range(state.blocks[s]):
+        block = blocks[directory[s, at].block]
+        for i in range(block.count):
+            if count == limit or block.key[i] > worst_key:
+                return count
+            ticks[count] = block.key[i] ^ mask
+            quantities[count] = block.quantity[i]
+            count += 1
+    return count
+
+
+@kernel
+def chain_free(state_row: Records, blocks: Records) -> None:
+    """Put every block of a pool on the list of free ones."""
+    for i in range(len(blocks)):
+        blocks[i].next = i + 1
+    blocks[len(blocks) - 1].next = -1
+    state_row[0].free_block = 0
+    state_row[0].free_count = len(blocks)
+
+
+@kernel
+def move_far(
+    state_row: Records, blocks: Records, directory: Records, to_blocks: Records, to_dir: Records
+) -> None:
+    """Move the far store to a fresh pool, `FILL` levels per block."""
+    chain_free(state_row, to_blocks)
+    state = state_row[0]
+    for s in range(2):
+        opened = state.blocks[s]
+        state.blocks[s] = 0
+        target = to_blocks[0]
+        for at in range(opened):
+            block = blocks[directory[s, at].block]
+            for i in range(block.count):
+                if state.blocks[s] == 0 or target.count == FILL:
+                    number = _open_block(state, to_blocks, to_dir, s, state.blocks[s])
+                    target = to_blocks[number]
+                    to_dir[s, state.blocks[s] - 1].low = block.key[i]
+                target.key[target.count] = block.key[i]
+                target.quantity[target.count] = block.quantity[i]
+                target.count += 1
+
+
+# ---- the audit
+
+
+@kernel
+def read_tickers(events: Records, tickers: Records) -> int:
+    """Join the BID and ASK rows of each BOOK_TICKER message; return how many there are."""
+    count = 0
+    for i in range(len(events)):
+        event = events[i]
+        if event.kind != _BOOK_TICKER:
+            continue
+        ticker = tickers[count]
+        ticker.sequence = event.sequence
+        if event.side == 1:
+            ticker.bid_tick = event.price_tick
+            ticker.bid_quantity = event.value
+        else:
+            ticker.ask_tick = event.price_tick
+            ticker.ask_quantity = event.value
+        if event.flags & _LAST != 0:
+            count += 1
+    return count
+
+
+@kernel
+def judge_tops(tops: Records, tickers: Records, to_end: bool, counts: Any) -> tuple[int, int]:
+    """Compare each top with the ticker of the largest id at most its own.
+
+    Both are in order of id. A top waits until a ticker with a larger id is there, unless
+    `to_end`. `counts` (equal, different, different in a row, before the first ticker) is
+    updated. Returns the number of tops that are judged, and of tickers no longer needed.
+    """
+    t = 0
+    for i in range(len(tops)):
+        top = tops[i]
+        while t + 1 < len(tickers) and tickers[t + 1].sequence <= top.sequence:
+            t += 1
+        if t + 1 >= len(tickers):
+            waits = len(tickers) == 0 or tickers[t].sequence <= top.sequence
+            if waits and not to_end:
+                return i, t
+        if len(tickers) == 0 or tickers[t].sequence > top.sequence:
+            counts[3] += 1
+            continue
+        ticker = tickers[t]
+        same_bid = top.bid_tick == ticker.bid_tick and top.bid_quantity == ticker.bid_quantity
+        same_ask = top.ask_tick == ticker.ask_tick and top.ask_quantity == ticker.ask_quantity
+        if same_bid and same_ask:
+            counts[0] += 1
+            counts[2] = 0
+        else:
+            counts[1] += 1
+            counts[2] += 1
+    return len(tops), t

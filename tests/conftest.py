@@ -1,0 +1,23 @@
+"""Fixtures that tests of every folder share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def find_data_dir() -> Path:
+    """Return the folder of shared recordings; skip the test where it is absent."""
+    configured = os.environ.get("ALPHAPLUS_DATA")
+    folder = Path(configured) if configured else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no recordings: {folder} is not a folder (set ALPHAPLUS_DATA to it)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of shared recordings, from ALPHAPLUS_DATA or beside the repository."""
+    return find_data_dir()
