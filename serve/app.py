@@ -1,0 +1,104 @@
+"""The HTTP API: a FastAPI application, and the Ray Serve deployment that runs it.
+
+serve run serve.app:app --working-dir .        development
+serve deploy serve/config.yaml                 production, the code being in the image
+serve.run(build(stale_after_ms=...))           from a program, see jobs
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import BackpressureConfig
+
+from alphaplus.config import Fleet as FleetSettings
+from alphaplus.config import load_settings
+from serve import problems
+from serve.deps import Fleet, FleetView
+from serve.fleet import RayFleet
+from serve.guard import Guard
+from serve.routes import fleet as fleet_routes
+from serve.routes import pages, portfolio, symbols
+
+MAX_REQUESTS: Final = 256
+"""Requests that a replica works on at once; more get a 429 problem."""
+
+MAX_ONGOING: Final = MAX_REQUESTS + 64
+"""Requests that Serve hands to a replica: room for the refusals, which are problems while
+Serve's own are plain text."""
+
+MAX_QUEUED: Final = 256
+"""Requests that wait in the proxy; past it Serve itself answers 429."""
+
+API_VERSION: Final = "1"
+
+MAX_BODY_BYTES: Final = 1_000_000
+"""1000 positions take a fifth of it."""
+
+
+def create_app(
+    fleet: Fleet,
+    *,
+    stale_after_ms: float = FleetSettings().stale_after_ms,
+    now_ns: Callable[[], int] = time.time_ns,
+    max_requests: int = MAX_REQUESTS,
+) -> FastAPI:
+    """Return the application that answers from `fleet`."""
+    app = FastAPI(
+        title="AlphaPlus",
+        version=API_VERSION,
+        summary="Order books, liquidity and leverage risk of crypto perpetual futures.",
+        description="Every answer carries `ts_event`, `ts_recv`, `age_ms` and `stale`; "
+        "errors are RFC 9457 problems.",
+        docs_url=None,  # FastAPI's own page loads its scripts from the internet
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the Host header of the request
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.state.view = FleetView(fleet=fleet, stale_after_ms=stale_after_ms, now_ns=now_ns)
+    problems.install(app)
+    for router in (symbols.router, portfolio.router, fleet_routes.router):
+        app.include_router(router)
+    pages.install(app)
+    app.add_middleware(Guard, max_requests=max_requests)
+    return app
+
+
+class Api:
+    """A replica: builds its application where it runs, as actor handles do not travel.
+
+    `stale_after_ms` unset is read from the settings of the replica's node.
+    """
+
+    def __init__(self, stale_after_ms: float | None = None) -> None:
+        self._stale_after_ms = stale_after_ms or load_settings().fleet.stale_after_ms
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(RayFleet(), stale_after_ms=self._stale_after_ms)
+
+
+deployment = serve.deployment(
+    ray_actor_options={"num_cpus": 0.1},
+    max_ongoing_requests=MAX_ONGOING,
+    max_queued_requests=MAX_QUEUED,
+    backpressure_config=BackpressureConfig(
+        status_code=429, retry_after_s=float(problems.RETRY_AFTER_S)
+    ),
+    autoscaling_config={
+        "min_replicas": 1,
+        "max_replicas": 4,
+        "target_ongoing_requests": 32,
+    },
+    graceful_shutdown_timeout_s=5.0,
+)(serve.ingress()(Api))
+
+
+def build(stale_after_ms: float | None = None) -> Application:
+    """Return the application for `serve.run`."""
+    return deployment.bind(stale_after_ms)
+
+
+app = build()

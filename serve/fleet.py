@@ -1,0 +1,120 @@
+"""The fleet as Ray knows it: actors found by name and asked with a deadline."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from ray.actor import ActorHandle
+from ray.exceptions import (
+    ActorDiedError,
+    GetTimeoutError,
+    PendingCallsLimitExceeded,
+    RayActorError,
+    RayTaskError,
+)
+
+from actors import names
+from alphaplus.errors import AlphaPlusError, UnknownSymbol
+from serve.deps import FleetUnavailable, Record
+
+TIMEOUT_S: Final = 2.0
+"""An actor answers within milliseconds, or it is in trouble."""
+
+
+class RayFleet:
+    """Implements `deps.Fleet` on actor handles.
+
+    Handles are kept until their actor dies: a name is then looked up once more, as the
+    supervisor gives the same name to the successor. Every question may be asked twice,
+    for all of them only read, or replace the whole.
+    """
+
+    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._handles: dict[str, ActorHandle[Any]] = {}
+
+    async def board(self) -> list[Record]:
+        """Ask the portfolio actor, which has the latest state of every symbol."""
+        board: list[Record] = await self._portfolio("board")
+        return board
+
+    async def book(self, symbol: str, exchange: str | None, depth: int) -> Record:
+        """Ask the actor of the symbol."""
+        return await self._symbol(symbol, "book", exchange, depth)
+
+    async def analysis(self, symbol: str, exchange: str | None) -> Record:
+        """Ask the actor of the symbol."""
+        return await self._symbol(symbol, "analysis", exchange)
+
+    async def portfolio(self) -> Record:
+        """Ask the portfolio actor."""
+        portfolio: Record = await self._portfolio("portfolio")
+        return portfolio
+
+    async def set_positions(self, positions: list[Record]) -> Record:
+        """Tell the portfolio actor."""
+        portfolio: Record = await self._portfolio("set_positions", positions)
+        return portfolio
+
+    async def stats(self) -> Record:
+        """Ask the portfolio actor."""
+        stats: Record = await self._portfolio("stats")
+        return stats
+
+    async def _symbol(self, symbol: str, method: str, *args: Any) -> Record:
+        try:
+            answer: Record = await self._ask(
+                names.symbol_name(symbol), lambda: names.symbol(symbol), method, *args
+            )
+        except LookupError as error:
+            raise UnknownSymbol(f"No actor keeps {symbol}.") from error
+        return answer
+
+    async def _portfolio(self, method: str, *args: Any) -> Any:
+        try:
+            return await self._ask(names.PORTFOLIO, names.portfolio, method, *args)
+        except LookupError as error:
+            raise FleetUnavailable(
+                "The fleet is not running; start it with 'alphaplus up', or the job jobs.stream."
+            ) from error
+
+    async def _ask(
+        self, name: str, find: Callable[[], ActorHandle[Any]], method: str, *args: Any
+    ) -> Any:
+        """Call one method of one actor; raises LookupError if the name is not taken."""
+        try:
+            return await self._call(name, find, method, *args)
+        except ActorDiedError:
+            self._handles.pop(name, None)
+        try:
+            return await self._call(name, find, method, *args)
+        except ActorDiedError as error:
+            self._handles.pop(name, None)
+            raise _unavailable(name, "is being replaced") from error
+
+    async def _call(
+        self, name: str, find: Callable[[], ActorHandle[Any]], method: str, *args: Any
+    ) -> Any:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                handle = self._handles.get(name)
+                if handle is None:  # a look-up waits for the cluster's head, so not on the loop
+                    handle = self._handles[name] = await asyncio.to_thread(find)
+                return await getattr(handle, method).remote(*args)
+        except ActorDiedError:
+            raise
+        except RayTaskError as error:
+            # Ray's copy of an error prints the remote traceback; the cause is our own sentence.
+            if isinstance(error.cause, AlphaPlusError):
+                raise error.cause from None
+            raise
+        except RayActorError as error:
+            raise _unavailable(name, "is restarting") from error
+        except PendingCallsLimitExceeded as error:
+            raise _unavailable(name, "has too many questions waiting") from error
+        except (TimeoutError, GetTimeoutError) as error:
+            raise _unavailable(name, f"gave no answer within {self._timeout_s:g} s") from error
+
+
+def _unavailable(name: str, what: str) -> FleetUnavailable:
+    return FleetUnavailable(f"The actor {name} {what}; try again in a moment.")

@@ -1,0 +1,395 @@
+"""What the API takes and gives. Units are in every description; null means unknown.
+
+Times are nanoseconds since 1970 UTC, prices and notionals are in quote currency, quantities
+in the exchange's own unit (base units, or contracts). NaN never leaves: it becomes null.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Price = Annotated[float | None, Field(description="Quote currency per base unit.")]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Answer(BaseModel):
+    """Whatever the actors add beyond these fields is left out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Freshness(Answer):
+    """How old an answer is. Lists carry it per item, and of their oldest item at the top."""
+
+    ts_event: int | None = Field(
+        None,
+        description="Exchange's clock at the newest update, ns since 1970 UTC.",
+        examples=[1723111200123000000],
+    )
+    ts_recv: int | None = Field(
+        None,
+        description="Our clock when it was received, ns since 1970 UTC.",
+        examples=[1723111200125421337],
+    )
+    age_ms: float | None = Field(
+        None, description="Milliseconds from ts_recv to this answer.", examples=[12.481]
+    )
+    stale: bool = Field(
+        description="True if the book is not known to be in step with the exchange.",
+        examples=[False],
+    )
+    stale_reason: str | None = Field(
+        None, description="Why it is stale, in words.", examples=["no update for 12.3 s"]
+    )
+
+
+class Summary(Freshness):
+    """Where one symbol on one exchange stands."""
+
+    symbol: str = Field(description="Our name of the instrument.", examples=["BTC-USDT-PERP"])
+    exchange: str = Field(description="Where it is traded.", examples=["binance"])
+    status: Literal["connecting", "buffering", "synced", "resync", "disconnected"] = Field(
+        description="State of its feed; a book is exact only while synced.", examples=["synced"]
+    )
+    sequence: int | None = Field(
+        None, description="Exchange's id of the last update applied.", examples=[5061243786412]
+    )
+    tick_size: float | None = Field(None, description="Smallest step of a price.", examples=[0.1])
+    best_bid: Price = Field(None, examples=[57245.1])
+    best_bid_quantity: float | None = Field(
+        None, description="Quantity at the best bid.", examples=[3.211]
+    )
+    best_ask: Price = Field(None, examples=[57245.2])
+    best_ask_quantity: float | None = Field(
+        None, description="Quantity at the best ask.", examples=[1.874]
+    )
+    spread: float | None = Field(
+        None, description="Best ask less best bid, quote currency.", examples=[0.1]
+    )
+    spread_bps: float | None = Field(
+        None, description="Spread over mid, basis points.", examples=[0.0175]
+    )
+    mid: float | None = Field(
+        None, description="Mean of best bid and best ask, quote currency.", examples=[57245.15]
+    )
+    weighted_mid: float | None = Field(
+        None,
+        description="Mid weighted by the quantity on the other side, quote currency.",
+        examples=[57245.163],
+    )
+    imbalance_1: float | None = Field(
+        None, description="Queue imbalance at the best level, -1 to 1.", examples=[0.263]
+    )
+    imbalance_5: float | None = Field(
+        None, description="Queue imbalance over 5 levels a side, -1 to 1.", examples=[-0.041]
+    )
+    imbalance_20: float | None = Field(
+        None, description="Queue imbalance over 20 levels a side, -1 to 1.", examples=[0.118]
+    )
+    last_price: Price = Field(None, examples=[57245.2])
+    mark_price: Price = Field(None, examples=[57246.31])
+    index_price: Price = Field(None, examples=[57271.08])
+    funding_rate: float | None = Field(
+        None, description="Rate of the coming funding, per interval.", examples=[0.0001]
+    )
+    next_funding_ts: int | None = Field(
+        None, description="When it is paid, ns since 1970 UTC.", examples=[1723132800000000000]
+    )
+    open_interest: float | None = Field(
+        None, description="Open interest, base units or contracts.", examples=[78123.4]
+    )
+    messages: int | None = Field(None, description="Messages applied.", examples=[18231])
+    level_updates: int | None = Field(None, description="Levels set or removed.", examples=[912345])
+    trades: int | None = Field(None, description="Trades received.", examples=[4021])
+    gaps: int | None = Field(None, description="Sequence gaps found.", examples=[0])
+    resyncs: int | None = Field(
+        None, description="Times the book was rebuilt from a snapshot.", examples=[0]
+    )
+    dropped: int | None = Field(None, description="Events dropped under load.", examples=[0])
+    audit_equal: int | None = Field(
+        None, description="Times our top of book equalled the exchange's own.", examples=[6547]
+    )
+    audit_different: int | None = Field(
+        None, description="Times it differed: anything but 0 is a defect.", examples=[0]
+    )
+
+
+class SymbolList(Freshness):
+    """All symbols, with the freshness of the oldest at the top."""
+
+    count: int = Field(description="How many items follow.", examples=[10])
+    symbols: list[Summary] = Field(description="One per exchange and symbol, by name.")
+
+
+class Book(Freshness):
+    """Levels of one book, best first."""
+
+    symbol: str = Field(examples=["BTC-USDT-PERP"], description="Our name of the instrument.")
+    exchange: str = Field(examples=["binance"], description="Where it is traded.")
+    sequence: int | None = Field(
+        None, description="Exchange's id of the last update applied.", examples=[5061243786412]
+    )
+    bids: list[tuple[float, float]] = Field(
+        description="[price, quantity], highest price first.",
+        examples=[[[57245.1, 3.211], [57245.0, 0.042]]],
+    )
+    asks: list[tuple[float, float]] = Field(
+        description="[price, quantity], lowest price first.",
+        examples=[[[57245.2, 1.874], [57245.3, 0.5]]],
+    )
+    known_range: tuple[float, float] | None = Field(
+        None,
+        description="Prices between which the book is complete, as its snapshot revealed; "
+        "null where it is complete everywhere or the range is unknown.",
+        examples=[[57011.4, 57480.2]],
+    )
+    book_hash: str | None = Field(
+        None,
+        description="Hash over all levels; equal books have equal hashes.",
+        examples=["b1946ac92492d234"],
+    )
+
+
+class Depth(Answer):
+    """Resting notional within a distance from mid."""
+
+    bid: float | None = Field(
+        None, description="Notional of bids, quote currency.", examples=[1840211.5]
+    )
+    ask: float | None = Field(
+        None, description="Notional of asks, quote currency.", examples=[1622094.2]
+    )
+    bid_truncated: bool | None = Field(
+        None, description="The known book ends before this distance.", examples=[False]
+    )
+    ask_truncated: bool | None = Field(
+        None, description="The known book ends before this distance.", examples=[False]
+    )
+
+
+class FillCost(Answer):
+    """What a market order of one size would pay."""
+
+    vwap: Price = Field(None, examples=[57245.31])
+    slippage_bps: float | None = Field(
+        None, description="Cost against mid, basis points; never negative.", examples=[0.0279]
+    )
+    worst_price: Price = Field(None, examples=[57246.0])
+    levels: int | None = Field(None, description="Levels it would touch.", examples=[4])
+    fill_ratio: float | None = Field(
+        None, description="Share that the known book can fill, 0 to 1.", examples=[1.0]
+    )
+
+
+class RoundTrip(Answer):
+    """The cost of both sides at one size."""
+
+    buy: FillCost = Field(description="Taking asks.")
+    sell: FillCost = Field(description="Taking bids.")
+
+
+def _text_keys(value: Any) -> Any:
+    """JSON has only text keys: 10000.0 becomes "10000", 2.5 stays "2.5"."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        str(int(key)) if isinstance(key, float) and key.is_integer() else str(key): item
+        for key, item in value.items()
+    }
+
+
+TextKeys = BeforeValidator(_text_keys)
+
+
+class Analysis(Freshness):
+    """The measures of one book; formulas are in docs/measures.md."""
+
+    symbol: str = Field(examples=["BTC-USDT-PERP"], description="Our name of the instrument.")
+    exchange: str = Field(examples=["binance"], description="Where it is traded.")
+    sequence: int | None = Field(
+        None, description="Exchange's id of the last update applied.", examples=[5061243786412]
+    )
+    best_bid: Price = Field(None, examples=[57245.1])
+    best_ask: Price = Field(None, examples=[57245.2])
+    spread: float | None = Field(
+        None, description="Best ask less best bid, quote currency.", examples=[0.1]
+    )
+    spread_bps: float | None = Field(
+        None, description="Spread over mid, basis points.", examples=[0.0175]
+    )
+    mid: float | None = Field(
+        None, description="Mean of best bid and best ask, quote currency.", examples=[57245.15]
+    )
+    weighted_mid: float | None = Field(
+        None,
+        description="Mid weighted by the quantity on the other side, quote currency.",
+        examples=[57245.163],
+    )
+    crossed: bool | None = Field(None, description="Best bid at or above best ask.")
+    imbalance: Annotated[dict[str, float | None], TextKeys] = Field(
+        description="Queue imbalance, -1 to 1, by the number of levels a side.",
+        examples=[{"1": 0.263, "5": -0.041, "20": 0.118}],
+    )
+    depth: Annotated[dict[str, Depth], TextKeys] = Field(
+        description="Resting notional by distance from mid, basis points."
+    )
+    cost: Annotated[dict[str, RoundTrip], TextKeys] = Field(
+        description="Cost to fill by size, quote currency."
+    )
+
+
+class PositionIn(BaseModel):
+    """One position as it is set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    symbol: str = Field(
+        description="A symbol of /v1/symbols.", examples=["BTC-USDT-PERP"], max_length=64
+    )
+    exchange: str | None = Field(
+        None,
+        description="Needed only where several exchanges list the symbol.",
+        examples=["binance"],
+        max_length=64,
+    )
+    quantity: Finite = Field(
+        description="Exchange's unit (base units, or contracts); below 0 is short.",
+        examples=[-0.5],
+        ge=-1e15,
+        le=1e15,
+    )
+    entry_price: Finite = Field(
+        description="Average price paid, quote currency.", examples=[57100.5], gt=0, le=1e15
+    )
+    leverage: Finite | None = Field(
+        None,
+        description="1 to 125; unset: the default of the settings.",
+        examples=[10],
+        ge=1,
+        le=125,
+    )
+
+
+class PositionsIn(BaseModel):
+    """All positions: what is not listed is closed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    positions: list[PositionIn] = Field(description="At most 1000.", max_length=1000)
+
+
+class Position(Freshness):
+    """One position, valued at its book."""
+
+    symbol: str = Field(examples=["BTC-USDT-PERP"], description="Our name of the instrument.")
+    exchange: str = Field(examples=["binance"], description="Where it is held.")
+    quantity: float = Field(description="Below 0 is short.", examples=[-0.5])
+    entry_price: float = Field(description="Quote currency per base unit.", examples=[57100.5])
+    leverage: float | None = Field(None, description="Leverage in use.", examples=[10.0])
+    mark_price: Price = Field(None, examples=[57246.31])
+    notional: float | None = Field(
+        None, description="Signed value at the mark, quote currency.", examples=[-28623.2]
+    )
+    unrealized_pnl: float | None = Field(
+        None, description="Gain since entry, quote currency.", examples=[-72.9]
+    )
+    margin_used: float | None = Field(
+        None, description="Notional over leverage, quote currency.", examples=[2862.32]
+    )
+
+
+class Portfolio(Freshness):
+    """All positions and their totals, in quote currency; null where a price is unknown."""
+
+    count: int = Field(description="How many positions follow.", examples=[1])
+    positions: list[Position] = Field(description="Ordered as they were set.")
+    gross_notional: float | None = Field(
+        None, description="Sum of absolute notionals.", examples=[28623.2]
+    )
+    net_notional: float | None = Field(
+        None, description="Sum of signed notionals.", examples=[-28623.2]
+    )
+    long_notional: float | None = Field(None, description="Sum of the longs.", examples=[0.0])
+    short_notional: float | None = Field(
+        None, description="Sum of the shorts, 0 or below.", examples=[-28623.2]
+    )
+    unrealized_pnl: float | None = Field(
+        None, description="Sum of gains since entry.", examples=[-72.9]
+    )
+    margin_used: float | None = Field(None, description="Sum of margins.", examples=[2862.32])
+
+
+class FleetStats(Freshness):
+    """Counters of the whole fleet since its start; freshness is that of its oldest book."""
+
+    model_config = ConfigDict(extra="allow")
+
+    symbols: int | None = Field(None, description="Books watched.", examples=[10])
+    messages: int | None = Field(None, description="Messages applied.", examples=[182310])
+    level_updates: int | None = Field(
+        None, description="Levels set or removed.", examples=[9123456]
+    )
+    trades: int | None = Field(None, description="Trades received.", examples=[40210])
+    gaps: int | None = Field(None, description="Sequence gaps found.", examples=[0])
+    resyncs: int | None = Field(None, description="Books rebuilt from a snapshot.", examples=[0])
+    dropped: int | None = Field(None, description="Events dropped under load.", examples=[0])
+    rows_written: int | None = Field(
+        None, description="Rows accepted by the database.", examples=[512340]
+    )
+    p50_ms: float | None = Field(
+        None, description="Median, socket to published analysis, ms.", examples=[0.6]
+    )
+    p99_ms: float | None = Field(
+        None, description="99th percentile of the same, ms.", examples=[4.8]
+    )
+
+
+class Health(Answer):
+    """The process answers."""
+
+    status: Literal["alive"] = Field("alive", description="Always alive, or no answer comes.")
+
+
+class Readiness(Freshness):
+    """Whether the data may be relied upon."""
+
+    ready: bool = Field(description="Enough books are fresh.", examples=[True])
+    books: int = Field(description="Books watched.", examples=[10])
+    fresh: int = Field(description="Books that are fresh.", examples=[10])
+    required_share: float = Field(description="Share that has to be fresh.", examples=[0.95])
+    not_fresh: list[str] = Field(
+        description="The others, as exchange:symbol.", examples=[["binance:BTC-USDT-PERP"]]
+    )
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457; members beyond these depend on the type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        description="Name of the problem.", examples=["urn:alphaplus:problem:unknown-symbol"]
+    )
+    title: str = Field(description="The same in words.", examples=["Unknown symbol"])
+    status: int = Field(description="HTTP status.", examples=[404])
+    detail: str = Field(
+        description="One sentence with the remedy.",
+        examples=["The symbol 'BTCUSDT' is not watched; did you mean BTC-USDT-PERP?"],
+    )
+    instance: str = Field(description="Path of the request.", examples=["/v1/symbols/BTCUSDT"])
+
+
+def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route for the documentation."""
+    meaning = {
+        404: "Unknown symbol",
+        413: "Body too large",
+        422: "Invalid request",
+        429: "Too many requests; see Retry-After",
+        503: "Stale, restarting or not ready; see Retry-After",
+    }
+    content = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
+    return {
+        status: {"description": meaning[status], "content": content}
+        for status in sorted({*statuses, 429, 503})
+    }

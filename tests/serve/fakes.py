@@ -1,0 +1,136 @@
+"""A fleet of plain dictionaries, in the shape that the actors answer in."""
+
+import math
+from typing import Any
+
+from alphaplus.errors import UnknownSymbol
+
+Record = dict[str, Any]
+
+NOW = 1_723_111_200_000_000_000
+"""The clock of these tests, ns since 1970 UTC."""
+
+
+def at(age_ms: float) -> int:
+    """Return the time that lies `age_ms` milliseconds back."""
+    return NOW - int(age_ms * 1e6)
+
+
+def summary(symbol: str = "BTC-USDT-PERP", exchange: str = "binance", **changes: Any) -> Record:
+    """Return the summary of a healthy book, received 12.5 ms ago."""
+    return {
+        "symbol": symbol,
+        "exchange": exchange,
+        "status": "synced",
+        "stale": False,
+        "stale_reason": None,
+        "ts_event": at(15),
+        "ts_recv": at(12.5),
+        "age_ms": 0.0,
+        "sequence": 5061243786412,
+        "best_bid": 57245.1,
+        "best_bid_quantity": 3.211,
+        "best_ask": 57245.2,
+        "best_ask_quantity": 1.874,
+        "spread": 0.1,
+        "spread_bps": 0.0175,
+        "mid": 57245.15,
+        "weighted_mid": 57245.163,
+        "imbalance_1": 0.263,
+        "imbalance_5": -0.041,
+        "imbalance_20": 0.118,
+        "last_price": 57245.2,
+        "mark_price": 57246.31,
+        "index_price": 57271.08,
+        "funding_rate": 0.0001,
+        "next_funding_ts": NOW + 3_600_000_000_000,
+        "open_interest": 78123.4,
+        "messages": 18231,
+        "level_updates": 912345,
+        "trades": 4021,
+        "gaps": 0,
+        "resyncs": 0,
+        "dropped": 0,
+        "audit_equal": 6547,
+        "audit_different": 0,
+        **changes,
+    }
+
+
+def unknown_summary(symbol: str, exchange: str = "binance") -> Record:
+    """Return the summary of a book that has not been received yet."""
+    blank = dict.fromkeys(summary())
+    return blank | {"symbol": symbol, "exchange": exchange, "status": "connecting", "stale": True}
+
+
+class FakeFleet:
+    """Implements `serve.deps.Fleet`. Put an exception into `failures[method]` to have it raised."""
+
+    def __init__(self, board: list[Record] | None = None) -> None:
+        self.rows = [summary("BTC-USDT-PERP"), summary("ETH-USDT-PERP")] if board is None else board
+        self.positions: list[Record] = []
+        self.failures: dict[str, Exception] = {}
+        self.asked: list[tuple[Any, ...]] = []
+
+    async def board(self) -> list[Record]:
+        self._maybe_fail("board")
+        return [dict(row) for row in self.rows]
+
+    async def book(self, symbol: str, exchange: str | None, depth: int) -> Record:
+        self._maybe_fail("book", symbol, exchange, depth)
+        row = self._row(symbol, exchange)
+        return {
+            **{name: row[name] for name in ("symbol", "exchange", "sequence", "stale")},
+            **{name: row[name] for name in ("ts_event", "ts_recv", "age_ms")},
+            "bids": [[57245.1 - i / 10, 1.0 + i] for i in range(depth)],
+            "asks": [[57245.2 + i / 10, 2.0 + i] for i in range(depth)],
+            "known_range": [57011.4, 57480.2],
+            "book_hash": "b1946ac92492d234",
+        }
+
+    async def analysis(self, symbol: str, exchange: str | None) -> Record:
+        self._maybe_fail("analysis", symbol, exchange)
+        row = self._row(symbol, exchange)
+        fill = {"vwap": 57245.3, "slippage_bps": 0.03, "worst_price": 57246.0, "levels": 4}
+        unfilled = {"vwap": math.nan, "slippage_bps": math.inf, "fill_ratio": 0.4}
+        same = ("symbol", "exchange", "sequence", "stale", "ts_event", "ts_recv", "best_bid")
+        return {
+            **{name: row[name] for name in (*same, "best_ask", "spread", "spread_bps", "mid")},
+            "weighted_mid": math.nan,
+            "crossed": False,
+            "imbalance": {1: 0.263, 5: None, 20: math.nan},
+            "depth": {1.0: {"bid": 1e6, "ask": 2e6, "bid_truncated": False, "ask_truncated": True}},
+            "cost": {10_000.0: {"buy": {**fill, "fill_ratio": 1.0}, "sell": unfilled}},
+        }
+
+    async def portfolio(self) -> Record:
+        self._maybe_fail("portfolio")
+        return self._portfolio()
+
+    async def set_positions(self, positions: list[Record]) -> Record:
+        self._maybe_fail("set_positions", positions)
+        self.positions = positions
+        return self._portfolio()
+
+    async def stats(self) -> Record:
+        self._maybe_fail("stats")
+        return {"symbols": len(self.rows), "gaps": 0, "p99_ms": 4.8, "p50_ms": math.nan, "nodes": 1}
+
+    def _portfolio(self) -> Record:
+        positions = [
+            {**position, "mark_price": 57246.31, "notional": position["quantity"] * 57246.31}
+            for position in self.positions
+        ]
+        gross = sum(abs(position["notional"]) for position in positions)
+        return {"positions": positions, "gross_notional": gross, "margin_used": None}
+
+    def _row(self, symbol: str, exchange: str | None) -> Record:
+        for row in self.rows:
+            if row["symbol"] == symbol and exchange in (None, row["exchange"]):
+                return row
+        raise UnknownSymbol(f"No actor keeps {symbol}.")
+
+    def _maybe_fail(self, method: str, *arguments: Any) -> None:
+        self.asked.append((method, *arguments))
+        if method in self.failures:
+            raise self.failures[method]
