@@ -1,0 +1,417 @@
+"""A live connection to Binance: ccxt's sockets and requests, our frames, clocks and patience.
+
+`VenueConnection` keeps a set of symbols subscribed until it is closed. Every market-data frame
+goes to `on_frame` as the bytes that came with the time they were received; nothing is parsed
+on the way. Symbols share sockets: a *route* is what one socket carries, and routes live and
+die on their own.
+
+A route is lost when its socket closes or fails, when a subscription is refused, or when it
+has been silent for `silent_after_s` although its streams never rest. It is then dialled again
+after a wait that grows with each failure in a row, and everything on it is subscribed anew.
+"""
+
+import asyncio
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import ccxt
+import orjson
+
+from alphaplus.errors import ConfigError, FeedDisconnected, FeedError, UnknownSymbol
+from alphaplus.feeds.markets import (
+    BINANCE_CLIENTS,
+    client_id,
+    exchange_name,
+    instruments_from_markets,
+    select_instruments,
+)
+from alphaplus.feeds.pacing import Backoff
+from alphaplus.feeds.transport import frame_exchange
+from alphaplus.instruments import Instrument
+
+T = TypeVar("T")
+
+CHANNELS: Final = {
+    "depth": "depth",
+    "book_ticker": "bookTicker",
+    "trade": "trade",
+    "mark_price": "markPrice",
+    "liquidation": "forceOrder",
+}
+"""Our stream names, and the venue's."""
+
+CONTRACT_STREAMS: Final = frozenset({"mark_price", "liquidation"})
+"""Streams that a spot market does not have."""
+
+RESTLESS_STREAMS: Final = frozenset({"depth", "book_ticker", "mark_price"})
+"""Streams whose silence means a dead socket. Trades and liquidations may rest for hours."""
+
+STREAMS_PER_SOCKET: Final = 200
+MARKET_ATTEMPTS: Final = 5
+
+_REQUESTS: Final = {
+    "binance": ("publicGetDepth", None),
+    "binanceusdm": ("fapiPublicGetDepth", "fapiPublicGetOpenInterest"),
+    "binancecoinm": ("dapiPublicGetDepth", "dapiPublicGetOpenInterest"),
+}
+"""ccxt's names of the two requests: depth snapshot, open interest."""
+
+_ADDRESS: Final = re.compile(r"\S+://\S+|\S+:\d+")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class ConnectionCounters:
+    """What a connection has done since it was made."""
+
+    frames: int = 0
+    bytes: int = 0
+    losses: int = 0
+    reconnects: int = 0
+    failed_dials: int = 0
+    watchdog_closes: int = 0
+    requests: int = 0
+    """Snapshots and open interest asked for, repetitions included."""
+    failed_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What one socket carries: these streams of these symbols."""
+
+    streams: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+    @property
+    def carries_depth(self) -> bool:
+        """Whether the books of its symbols hang on it."""
+        return "depth" in self.streams
+
+    def __str__(self) -> str:
+        more = f" and {len(self.symbols) - 1} more" if len(self.symbols) > 1 else ""
+        return f"{', '.join(self.streams)} of {self.symbols[0]}{more}"
+
+
+@dataclass(slots=True)
+class _Socket:
+    """A route and how its socket does."""
+
+    route: Route
+    address: str
+    is_open: bool = False
+    opened_before: bool = False
+    frames: int = 0
+    """Since it was last opened."""
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class VenueConnection:
+    """Streams and requests of one Binance market for a set of symbols.
+
+    Callbacks are plain functions on the event loop: `on_frame(frame, ts_recv_ns)`,
+    `on_connect(route)` and `on_disconnect(route, reason)`, the last once per loss. An error
+    that one of them raises ends `run` with that error. No symbols mean all that trade.
+
+    `depth_interval_ms` defaults to the fastest the market has: 0 (as it happens) on USD-M, 100
+    elsewhere. Use `FrameDecoder` and `MarketFeed` on what comes out; for other exchanges see
+    `recorder`.
+    """
+
+    def __init__(
+        self,
+        exchange: str,
+        symbols: Sequence[str],
+        streams: Sequence[str],
+        *,
+        on_frame: Callable[[bytes, int], None],
+        on_connect: Callable[[Route], None],
+        on_disconnect: Callable[[Route, str], None],
+        base_url: str | None = None,
+        depth_interval_ms: int | None = None,
+        silent_after_s: float = 10.0,
+        backoff: Backoff | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._client_id = client_id(exchange, symbols)
+        if self._client_id not in BINANCE_CLIENTS:
+            raise ConfigError(
+                f"Expected an exchange whose frames are decoded here, was {exchange}; "
+                "its book is available through the recorder."
+            )
+        unknown = [stream for stream in streams if stream not in CHANNELS]
+        if unknown or not streams:
+            raise ConfigError(
+                f"Expected streams out of {', '.join(CHANNELS)}, "
+                f"was {', '.join(unknown) or 'none'}."
+            )
+        is_spot = self._client_id == "binance"
+        self.counters = ConnectionCounters()
+        self.instruments: dict[str, Instrument] = {}
+        self._exchange_name = exchange_name(self._client_id)
+        self._symbols = tuple(dict.fromkeys(symbols))
+        self._streams = tuple(
+            s for s in CHANNELS if s in streams and not (is_spot and s in CONTRACT_STREAMS)
+        )
+        self._on_frame = on_frame
+        self._on_connect = on_connect
+        self._on_disconnect = on_disconnect
+        fastest = 0 if self._client_id == "binanceusdm" else 100
+        self._depth_interval_ms = fastest if depth_interval_ms is None else depth_interval_ms
+        self._silent_after_s = silent_after_s
+        self._backoff = backoff or Backoff()
+        self._clock = clock
+        self._exchange = frame_exchange(self._client_id, base_url, silent_after_s / 2)
+        self._exchange.opened = self._socket_opened
+        self._sockets: dict[str, _Socket] = {}
+        self._requests: set[asyncio.Task[Any]] = set()
+        self._closing = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def load_markets(self) -> dict[str, Instrument]:
+        """Return the instruments of the connection's symbols, in their order.
+
+        Raises UnknownSymbol with the closest name, FeedDisconnected if the venue does not answer.
+        """
+        markets = await self._until_closed(self._ask_markets())
+        mode = self._exchange.precisionMode
+        listed = instruments_from_markets(markets.values(), self._exchange_name, mode)
+        self.instruments = select_instruments(listed, self._symbols)
+        return self.instruments
+
+    async def run(self) -> None:
+        """Keep everything subscribed until `close`; raises what a callback raised."""
+        if not self.instruments:
+            await self.load_markets()
+        self._idle.clear()
+        self._sockets = {socket.address: socket for socket in self._plan()}
+        keepers = [asyncio.create_task(self._keep(socket)) for socket in self._sockets.values()]
+        closing = asyncio.create_task(self._closing.wait())
+        try:
+            await asyncio.wait([closing, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel(closing, *keepers)
+            self._idle.set()
+        for keeper in keepers:
+            if not keeper.cancelled():
+                keeper.result()
+
+    async def close(self) -> None:
+        """End `run` and all requests, close every socket; nothing is left running."""
+        self._closing.set()
+        await self._idle.wait()
+        await _cancel(*self._requests)
+        await self._exchange.close()
+
+    async def fetch_snapshot(self, symbol: str, limit: int = 1000) -> bytes:
+        """Return the venue's depth snapshot as JSON, asked for again until it comes.
+
+        Raises FeedError if the venue refuses the request for good, FeedDisconnected if the
+        connection is closed meanwhile.
+        """
+        method, _ = _REQUESTS[self._client_id]
+        query = {"symbol": self._instrument(symbol).venue_symbol, "limit": limit}
+        return await self._until_closed(self._ask(method, query, "lastUpdateId"))
+
+    async def fetch_open_interest(self, symbol: str) -> bytes:
+        """Return the venue's open interest as JSON; errors as for `fetch_snapshot`."""
+        _, method = _REQUESTS[self._client_id]
+        if method is None:
+            raise FeedError(f"Expected a contract, was {symbol}: spot has no open interest.")
+        query = {"symbol": self._instrument(symbol).venue_symbol}
+        return await self._until_closed(self._ask(method, query, "openInterest"))
+
+    async def _ask_markets(self) -> dict[str, Any]:
+        for failures in range(1, MARKET_ATTEMPTS + 1):
+            try:
+                return dict(await self._exchange.load_markets())
+            except ccxt.OperationFailed as error:
+                reason = _reason(error)
+            except ccxt.BaseError as error:
+                raise FeedError(
+                    f"Expected {self._exchange_name} to list its markets, was {_reason(error)}."
+                ) from error
+            if failures < MARKET_ATTEMPTS:
+                await self._pause(f"the list of markets failed: {reason}", failures)
+        raise FeedDisconnected(
+            f"Expected {self._exchange_name} to list its markets, was {reason}; "
+            "check the network and feeds.url."
+        )
+
+    async def _ask(self, method: str, query: dict[str, Any], proof: str) -> bytes:
+        """Ask until the answer holds the field `proof`."""
+        failures = 0
+        while True:
+            self.counters.requests += 1
+            try:
+                answer = await getattr(self._exchange, method)(query)
+                if isinstance(answer, dict) and proof in answer:
+                    return orjson.dumps(answer)
+                reason = f"an answer without {proof}"
+            except ccxt.OperationFailed as error:
+                reason = _reason(error)
+            except ccxt.BaseError as error:
+                raise FeedError(
+                    f"Expected {proof} of {query['symbol']}, was {_reason(error)}."
+                ) from error
+            failures += 1
+            self.counters.failed_requests += 1
+            await self._pause(f"{proof} of {query['symbol']} failed: {reason}", failures)
+
+    async def _until_closed(self, request: Coroutine[Any, Any, T]) -> T:
+        """Await a request in a task that `close` can end."""
+        if self._closing.is_set():
+            request.close()
+            raise FeedDisconnected("Expected an open connection, was closed.")
+        task = asyncio.ensure_future(request)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not self._closing.is_set():
+                raise
+            raise FeedDisconnected("Expected an open connection, was closed.") from None
+
+    async def _pause(self, what: str, failures: int) -> None:
+        delay_s = self._backoff.delay_s(failures, random.random())
+        _log.warning("%s: %s; again in %.2f s", self._exchange_name, what, delay_s)
+        await asyncio.sleep(delay_s)
+
+    def _instrument(self, symbol: str) -> Instrument:
+        try:
+            return self.instruments[symbol]
+        except KeyError:
+            raise UnknownSymbol(f"Expected a symbol of this connection, was {symbol}.") from None
+
+    def _plan(self) -> Iterator[_Socket]:
+        """Lay the streams out on sockets: by the venue's address, and by its limit."""
+        exchange = self._exchange
+        kind = exchange.options["fetchMarkets"]["types"][0]
+        by_address: dict[str, list[str]] = {}
+        for stream in self._streams:
+            category = exchange.get_future_ws_category(CHANNELS[stream])
+            by_address.setdefault(exchange.get_ws_url(kind, category), []).append(stream)
+        size = STREAMS_PER_SOCKET // max(len(streams) for streams in by_address.values())
+        symbols = tuple(self.instruments)
+        for start in range(0, len(symbols), size):
+            chunk = symbols[start : start + size]
+            number = exchange.stream(kind, "::" + ",".join(self._ccxt_symbols(chunk)))
+            for address, streams in by_address.items():
+                socket = _Socket(
+                    Route(streams=tuple(streams), symbols=chunk), f"{address}/{number}"
+                )
+                exchange.deliveries[socket.address] = self._delivery(socket)
+                yield socket
+
+    def _delivery(self, socket: _Socket) -> Callable[[bytes], None]:
+        counters, clock, on_frame = self.counters, self._clock, self._on_frame
+
+        def deliver(frame: bytes) -> None:
+            ts_recv = clock()
+            socket.frames += 1
+            counters.frames += 1
+            counters.bytes += len(frame)
+            on_frame(frame, ts_recv)
+
+        return deliver
+
+    async def _keep(self, socket: _Socket) -> None:
+        """Hold a socket open for ever."""
+        failures = 0
+        while True:
+            socket.frames = 0
+            socket.opened.clear()
+            reason = await self._hold(socket)
+            failures = 1 if socket.frames else failures + 1
+            if socket.is_open:
+                socket.is_open = False
+                self.counters.losses += 1
+                self._on_disconnect(socket.route, reason)
+            else:
+                self.counters.failed_dials += 1
+            await self._pause(f"lost {socket.route}: {reason}", failures)
+
+    async def _hold(self, socket: _Socket) -> str:
+        """Open a socket and keep it until it is lost; returns why."""
+        watches = [asyncio.create_task(watch) for watch in self._watches(socket.route)]
+        silence = asyncio.create_task(self._silence(socket))
+        try:
+            done, _ = await asyncio.wait([silence, *watches], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel(silence, *watches)
+            self._exchange.clients.pop(socket.address, None)
+            client = self._exchange.made.pop(socket.address, None)
+            if client is not None:
+                await client.close()
+        return _outcome(done.pop())
+
+    def _watches(self, route: Route) -> Iterator[Coroutine[Any, Any, Any]]:
+        """Subscribe through ccxt. Its calls never return, as it sees no data: they fail."""
+        names = self._ccxt_symbols(route.symbols)
+        exchange = self._exchange
+        rate = {"watchOrderBookRate": str(self._depth_interval_ms)}
+        calls: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+            "depth": lambda: exchange.watch_order_book_for_symbols(names, params=rate),
+            "book_ticker": lambda: exchange.watch_bids_asks(names),
+            "trade": lambda: exchange.watch_trades_for_symbols(names, params={"name": "trade"}),
+            "mark_price": lambda: exchange.watch_mark_prices(names),
+            "liquidation": lambda: exchange.watch_liquidations_for_symbols(names),
+        }
+        for stream in route.streams:
+            yield calls[stream]()
+
+    async def _silence(self, socket: _Socket) -> str:
+        """Return once a socket that never rests has been silent for too long."""
+        if RESTLESS_STREAMS.isdisjoint(socket.route.streams):
+            await asyncio.Event().wait()  # pings alone tell
+        await socket.opened.wait()
+        heard, silent_quarters = 0, 0
+        while silent_quarters < 4:
+            await asyncio.sleep(self._silent_after_s / 4)
+            silent_quarters = silent_quarters + 1 if socket.frames == heard else 0
+            heard = socket.frames
+        self.counters.watchdog_closes += 1
+        return f"silent for {self._silent_after_s:g} s"
+
+    def _socket_opened(self, address: str) -> None:
+        socket = self._sockets[address]
+        socket.is_open = True
+        self.counters.reconnects += socket.opened_before
+        socket.opened_before = True
+        socket.opened.set()
+        _log.info("%s: connected %s", self._exchange_name, socket.route)
+        self._on_connect(socket.route)
+
+    def _ccxt_symbols(self, symbols: Sequence[str]) -> list[str]:
+        return [self.instruments[symbol].ccxt_symbol for symbol in symbols]
+
+
+def _outcome(task: asyncio.Task[Any]) -> str:
+    """Say why a socket was lost; raises what is no fault of the venue or the network."""
+    if task.cancelled():
+        return "cancelled by ccxt"
+    error = task.exception()
+    if error is None:
+        return str(task.result())
+    if isinstance(error, ccxt.BaseError | OSError):
+        return _reason(error)
+    raise error
+
+
+def _reason(error: BaseException) -> str:
+    """Describe an error without any address."""
+    words = _ADDRESS.sub("...", str(error)).strip()
+    return f"{type(error).__name__} ({words[:200]})" if words else type(error).__name__
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
