@@ -332,6 +332,25 @@ class TableBatch:
         """The table's description."""
         return TABLES[self.table]
 
+    @property
+    def key(self) -> str:
+        """Table, exchange and symbol as one text, for streams that carry only rows beside it."""
+        return f"{self.table} {self.exchange} {self.symbol}"
+
+    @classmethod
+    def from_key(cls, key: str, payload: bytes) -> Self:
+        """Put together what `key` and the bytes of `rows` say; raises StorageError."""
+        names = key.split(" ")
+        if len(names) != 3:
+            raise StorageError(f"Expected a table, an exchange and a symbol, was {key!r}.")
+        dtype = table_of(names[0]).dtype
+        if len(payload) % dtype.itemsize:
+            raise StorageError(
+                f"Expected rows of {names[0]} of {dtype.itemsize} bytes, was another version's; "
+                "run the same version of alphaplus everywhere."
+            )
+        return cls(*names, np.frombuffer(payload, dtype=dtype))
+
     def floored(self) -> Self:
         """Return the batch with its times floored to microseconds, as the database keeps them."""
         rows = self.rows.copy()

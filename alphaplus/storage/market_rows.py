@@ -1,0 +1,237 @@
+"""From events and measures to rows: what is kept of one market.
+
+Every level update, trade, liquidation and open-interest reading becomes a row; the book's top
+and its measures do at an interval, and the predicted funding rate when it changes.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from alphaplus.analysis.market import Market
+from alphaplus.events import EventArray, Flag, Kind, Side
+from alphaplus.storage.tables import (
+    COST_NOTIONALS,
+    DEPTH_BPS,
+    FIRST,
+    IMBALANCE_LEVELS,
+    SECOND,
+    SNAPSHOT_LEVELS,
+    TABLES,
+    RowArray,
+    TableBatch,
+    side_codes,
+)
+
+KEPT: Final = (Kind.SNAPSHOT_BEGIN, Kind.DEPTH, Kind.SNAPSHOT_END)
+FUNDING_EVERY_NS: Final = 60 * 10**9
+
+
+class MarketRows:
+    """Collects one market's events and turns them into batches of rows."""
+
+    def __init__(
+        self,
+        market: Market,
+        *,
+        deltas: bool,
+        snapshot_depth: int,
+        snapshot_interval_ms: float,
+        analysis_interval_ms: float,
+    ) -> None:
+        self._market = market
+        self._deltas = deltas
+        self._depth = min(snapshot_depth, SNAPSHOT_LEVELS)
+        self._snapshot_ns = int(snapshot_interval_ms * 1e6)
+        self._analysis_ms = round(analysis_interval_ms)
+        self._waiting: list[EventArray] = []
+        self._next_snapshot = self._next_analysis = 0
+        self._snapshot_sequence = self._analysis_time = -1
+        self._rebuilt = False
+        self._funding_rate = math.nan
+        self._funding_time = 0
+
+    def add(self, events: EventArray) -> None:
+        """Keep a batch that the market has applied until `take`."""
+        self._waiting.append(events)
+
+    def take(self, now_ns: int) -> list[TableBatch]:
+        """Return the rows of everything added since, and of the book if it is time."""
+        batches: list[TableBatch] = []
+        if self._waiting:
+            events = np.concatenate(self._waiting)
+            self._waiting.clear()
+            self._rebuilt |= bool(np.any(events["kind"] == Kind.SNAPSHOT_BEGIN))
+            batches += self._of_events(events)
+        if now_ns >= self._next_snapshot:
+            self._next_snapshot = now_ns + self._snapshot_ns
+            batches += self._snapshot()
+        if now_ns >= self._next_analysis:
+            self._next_analysis = now_ns + self._analysis_ms * 1_000_000
+            batches += self._analysis()
+        return batches
+
+    def _of_events(self, events: EventArray) -> list[TableBatch]:
+        by_kind = {
+            Kind.TRADE: self._trades,
+            Kind.LIQUIDATION: self._liquidations,
+            Kind.OPEN_INTEREST: self._open_interest,
+            Kind.FUNDING_RATE: self._funding,
+        }
+        batches = self._level_updates(events) if self._deltas else []
+        for kind, make in by_kind.items():
+            chosen = events[events["kind"] == kind]
+            if len(chosen):
+                batches += make(chosen)
+        return batches
+
+    def _level_updates(self, events: EventArray) -> list[TableBatch]:
+        kinds = events["kind"]
+        inside = np.cumsum(
+            (kinds == Kind.SNAPSHOT_BEGIN).astype(np.int8) - (kinds == Kind.SNAPSHOT_END)
+        )
+        chosen = kinds == Kind.DEPTH
+        depth = events[chosen]
+        if not len(depth):
+            return []
+        rows = self._rows("order_book_deltas", depth)
+        rows["seq"] = depth["sequence"]
+        rows["side"] = side_codes(depth["side"])
+        rows["price"] = self._prices(depth["price_tick"])
+        rows["qty"] = depth["value"]
+        rows["is_snapshot"] = inside[chosen] > 0
+        return self._batch("order_book_deltas", rows)
+
+    def _trades(self, trades: EventArray) -> list[TableBatch]:
+        rows = self._rows("market_trades", trades)
+        rows["trade_id"] = trades["sequence"]
+        rows["side"] = side_codes(trades["side"])
+        rows["price"] = self._prices(trades["price_tick"])
+        rows["qty"] = trades["value"]
+        rows["is_liquidation"] = (trades["flags"] & Flag.OFF_MARKET) != 0
+        return self._batch("market_trades", rows)
+
+    def _liquidations(self, orders: EventArray) -> list[TableBatch]:
+        rows = self._rows("liquidation_events", orders)
+        price = self._prices(orders["price_tick"])
+        rows["event_id"] = _ids(orders)
+        # A forced sale closes a long position, a forced purchase a short one.
+        rows["side"] = np.where(orders["side"] == Side.ASK, FIRST, SECOND)
+        rows["price"], rows["qty"] = price, orders["value"]
+        rows["usd"] = self._notionals(price, orders["value"])
+        rows["source"], rows["sampled"] = b"forceOrder", True
+        return self._batch("liquidation_events", rows)
+
+    def _open_interest(self, readings: EventArray) -> list[TableBatch]:
+        rows = self._rows("open_interest", readings)
+        rows["source"] = b"rest"
+        mark = self._market.mark_price
+        rows["mark_price"] = mark
+        contracts = readings["value"]
+        if self._market.instrument.inverse:
+            rows["oi_usd"] = contracts * self._market.instrument.contract_size
+            rows["oi_base"] = rows["oi_usd"] / mark
+        else:
+            rows["oi_base"] = contracts * self._market.instrument.contract_size
+            rows["oi_usd"] = rows["oi_base"] * mark
+        return self._batch("open_interest", rows)
+
+    def _funding(self, rates: EventArray) -> list[TableBatch]:
+        last = rates[-1:]
+        rate, time = float(last["value"][0]), int(last["ts_event"][0])
+        if rate == self._funding_rate and time < self._funding_time + FUNDING_EVERY_NS:
+            return []
+        self._funding_rate, self._funding_time = rate, time
+        rows = self._rows("enhanced_funding_rates", last)
+        rows["kind"], rows["rate"] = b"predicted", rate
+        rows["next_time"], rows["raw_time"] = last["sequence"], last["ts_event"]
+        rows["mark_price"] = self._market.mark_price
+        rows["index_price"] = self._market.index_price
+        return self._batch("enhanced_funding_rates", rows)
+
+    def _snapshot(self) -> list[TableBatch]:
+        book = self._market.book
+        sequence = book.sequence
+        if not book.is_valid or sequence is None or sequence == self._snapshot_sequence:
+            return []
+        self._snapshot_sequence = sequence
+        rows = TABLES["enhanced_order_book_snapshots"].rows(1)
+        rows["time"], rows["recv_time"] = self._market.ts_event, self._market.ts_recv
+        rows["seq"], rows["depth"] = sequence, self._depth
+        rows["is_rebuilt"], self._rebuilt = self._rebuilt, False
+        for side, name in ((Side.BID, "bid"), (Side.ASK, "ask")):
+            ticks, quantities = book.levels(side, self._depth)
+            count = len(ticks)
+            rows[f"{name}_levels"] = count
+            rows[f"{name}_px"][0, :count] = self._prices(ticks)
+            rows[f"{name}_qty"][0, :count] = quantities
+            rows[f"total_{name}_volume"] = quantities.sum()
+        bid, ask = float(rows["total_bid_volume"][0]), float(rows["total_ask_volume"][0])
+        if bid and ask:
+            rows["bid_ask_imbalance"] = (bid - ask) / (bid + ask)
+        found = self._market.analysis
+        if found is not None and found.spread is not None:
+            rows["spread"] = found.spread
+        return self._batch("enhanced_order_book_snapshots", rows)
+
+    def _analysis(self) -> list[TableBatch]:
+        found = self._market.analysis
+        time = self._market.ts_event
+        if found is None or not self._market.book.is_valid or time == self._analysis_time:
+            return []
+        self._analysis_time = time
+        rows = TABLES["market_depth_analysis"].rows(1)
+        rows["time"], rows["recv_time"] = time, self._market.ts_recv
+        rows["window_ms"], rows["seq"] = self._analysis_ms, found.sequence or 0
+        values: dict[str, float | None] = {
+            name: getattr(found, name)
+            for name in ("best_bid", "best_ask", "spread", "spread_bps", "mid", "weighted_mid")
+        }
+        values |= {f"imbalance_{n}": found.imbalance.get(n) for n in IMBALANCE_LEVELS}
+        for side, depths in (("bid", found.bid_depth), ("ask", found.ask_depth)):
+            for bps in DEPTH_BPS:
+                depth = depths.get(float(bps))
+                values[f"{side}_depth_{bps}_bps"] = None if depth is None else depth.notional
+        for side, costs in (("buy", found.buy_cost), ("sell", found.sell_cost)):
+            for name, notional in COST_NOTIONALS.items():
+                cost = costs.get(notional)
+                values[f"{side}_slippage_bps_{name}"] = None if cost is None else cost.slippage_bps
+        for name, value in values.items():
+            rows[name] = math.nan if value is None else value
+        return self._batch("market_depth_analysis", rows)
+
+    def _rows(self, table: str, events: EventArray) -> RowArray:
+        rows = TABLES[table].rows(len(events))
+        rows["time"], rows["recv_time"] = events["ts_event"], events["ts_recv"]
+        return rows
+
+    def _batch(self, table: str, rows: RowArray) -> list[TableBatch]:
+        instrument = self._market.instrument
+        return [TableBatch(table, instrument.exchange, instrument.symbol, rows)]
+
+    def _prices(self, ticks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        instrument = self._market.instrument
+        prices: npt.NDArray[np.float64] = (
+            ticks * instrument.tick_units / 10.0**instrument.price_decimals
+        )
+        return prices
+
+    def _notionals(
+        self, price: npt.NDArray[np.float64], quantity: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        size = quantity * self._market.instrument.contract_size
+        return size if self._market.instrument.inverse else size * price
+
+
+def _ids(events: EventArray) -> npt.NDArray[np.int64]:
+    """Return 63-bit ids that depend only on what the venue said, so that replays agree."""
+    mixed = np.zeros(len(events), dtype=np.uint64)
+    parts = (events["ts_event"], events["price_tick"], events["value"].view("i8"), events["side"])
+    for part in parts:  # one round of the splitmix64 finaliser for each field
+        mixed ^= part.astype(np.int64).view(np.uint64)
+        mixed ^= mixed >> np.uint64(30)
+        mixed *= np.uint64(0xBF58476D1CE4E5B9)
+        mixed ^= mixed >> np.uint64(27)
+    return (mixed >> np.uint64(1)).astype(np.int64)
