@@ -56,14 +56,13 @@ def create_app(
         docs_url=None,  # FastAPI's own page loads its scripts from the internet
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the Host header of the request
-        max_body_size=MAX_BODY_BYTES,
     )
     app.state.view = FleetView(fleet=fleet, stale_after_ms=stale_after_ms, now_ns=now_ns)
     problems.install(app)
     for router in (symbols.router, portfolio.router, fleet_routes.router):
         app.include_router(router)
     pages.install(app)
-    app.add_middleware(Guard, max_requests=max_requests)
+    app.add_middleware(Guard, max_requests=max_requests, max_body_bytes=MAX_BODY_BYTES)
     return app
 
 

@@ -21,14 +21,15 @@ DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Guard:
-    """Answers 429 past `max_requests` at once, and turns what nobody caught into a 500.
+    """Answers 429 past `max_requests` at once, 413 past `max_body_bytes`, and 500 to defects.
 
     A replica runs on one event loop, so a plain counter is exact.
     """
 
-    def __init__(self, app: ASGIApp, max_requests: int) -> None:
+    def __init__(self, app: ASGIApp, max_requests: int, max_body_bytes: int) -> None:
         self._app = app
         self._max_requests = max_requests
+        self._max_body_bytes = max_body_bytes
         self._requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +51,7 @@ class Guard:
             return
         self._requests += 1
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, self._bounded(receive), send_with_headers)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:  # half an answer is out: only a broken connection tells the truth
@@ -59,6 +60,20 @@ class Guard:
             await answer(scope, receive, send_with_headers)
         finally:
             self._requests -= 1
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Count the body as it comes in: a client need not announce its length."""
+        received = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise problems.too_large(self._max_body_bytes)
+            return message
+
+        return receive_bounded
 
 
 def _add_headers(headers: MutableHeaders, path: str) -> None:

@@ -126,6 +126,13 @@ def overloaded(limit: int) -> Problem:
     return Problem("overloaded", 429, detail, _RETRY)
 
 
+def too_large(limit: int) -> HTTPException:
+    """The body is above `limit` bytes; FastAPI lets only its own kind pass while it reads."""
+    return HTTPException(
+        413, f"Expected a body of at most {limit} bytes; send the positions alone."
+    )
+
+
 def not_ready(detail: str, readiness: Mapping[str, Any]) -> Problem:
     """Too few books are fresh for the data to be relied upon."""
     return Problem("not-ready", 503, detail, _RETRY, readiness)
@@ -180,13 +187,11 @@ def _from_http(error: HTTPException, request: Request) -> Problem:
         allowed = headers.get("Allow", "another method")
         detail = f"{path} does not take {request.method}; use {allowed}."
         return Problem("method-not-allowed", 405, detail, headers)
-    if error.status_code == 413:
-        detail = "The request body is too large; send at most 1000 positions, without extra fields."
-        return Problem("body-too-large", 413, detail, headers)
     if error.status_code == 400:
-        detail = "The request body cannot be parsed; send valid JSON in UTF-8, nested no deeper "
-        return Problem("malformed-body", 400, f"{detail}than needed.", headers)
-    return Problem("error", error.status_code, f"{error.detail}.", headers)
+        detail = "The request body cannot be parsed; send valid JSON in UTF-8."
+        return Problem("malformed-body", 400, detail, headers)
+    slug = "body-too-large" if error.status_code == 413 else "error"
+    return Problem(slug, error.status_code, str(error.detail), headers)
 
 
 def explain(error: Mapping[str, Any]) -> dict[str, str]:

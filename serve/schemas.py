@@ -225,7 +225,9 @@ class Analysis(Freshness):
         description="Mid weighted by the quantity on the other side, quote currency.",
         examples=[57245.163],
     )
-    crossed: bool | None = Field(None, description="Best bid at or above best ask.")
+    crossed: bool | None = Field(
+        None, description="Best bid at or above best ask.", examples=[False]
+    )
     imbalance: Annotated[dict[str, float | None], TextKeys] = Field(
         description="Queue imbalance, -1 to 1, by the number of levels a side.",
         examples=[{"1": 0.263, "5": -0.041, "20": 0.118}],
