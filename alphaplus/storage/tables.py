@@ -349,7 +349,7 @@ class TableBatch:
                 f"Expected rows of {names[0]} of {dtype.itemsize} bytes, was another version's; "
                 "run the same version of alphaplus everywhere."
             )
-        return cls(*names, np.frombuffer(payload, dtype=dtype))
+        return cls(names[0], names[1], names[2], np.frombuffer(payload, dtype=dtype))
 
     def floored(self) -> Self:
         """Return the batch with its times floored to microseconds, as the database keeps them."""

@@ -1,0 +1,563 @@
+"""The writer: rows are safe once `accept` returns, and reach the database once.
+
+`accept` appends to the spool and returns after fdatasync. One task reads the spool in order,
+merges the batches of a table, writes them with binary COPY and acks them after the commit, so
+memory holds at most one segment however long the database is away.
+
+A COPY goes straight into the table. Only where rows may be there already (the connection was
+lost in mid-COPY, the spool was left by a former process, a key is violated) they go through a
+temporary table and INSERT ... ON CONFLICT DO NOTHING, which costs about 40 %. With keys that
+never change on replay this makes at-least-once delivery exactly-once storage.
+
+========================  =================================================================
+what happens              what the writer does
+========================  =================================================================
+connection lost           state degraded, again with growing pauses, through staging
+key violated              again through staging; rows already there count as duplicate
+bad data (SQL classes     the group is halved until the bad rows are alone; they go to
+22, 23)                   `dead-letters.jsonl`, counted and logged, the others are stored
+any other SQL error       state degraded, again with growing pauses; nothing is given up
+spool full                state degraded, `accept` waits; nothing is dropped
+========================  =================================================================
+
+For every batch handed in: accepted + replayed = written + duplicate + dead + pending
+(+ quarantined, if the disk damages the spool).
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import numpy as np
+import numpy.typing as npt
+from asyncpg import exceptions as pg
+
+from alphaplus.errors import StorageError
+from alphaplus.storage.connection import LOST, connect, describe, explained
+from alphaplus.storage.copy import copy_columns, copy_payload
+from alphaplus.storage.spool import MAX_BYTES, Frame, Spool, SpoolFull
+from alphaplus.storage.tables import (
+    MAX_TIME_NS,
+    MIN_TIME_NS,
+    NAT,
+    TABLES,
+    TableBatch,
+    Type,
+    read_schemas,
+    row_count,
+    write_schemas,
+)
+
+FRAME_BYTES: Final = 2 * 2**20
+"""Larger batches are cut before they are spooled."""
+COPY_TIMEOUT_S: Final = 120.0
+RETRY_S: Final = (0.1, 5.0)
+"""First and longest pause between attempts."""
+HOUR_NS: Final = 3600 * 10**9
+MAX_NEW_HOURS: Final = 72
+"""A group that spans more hours than this leaves its rows to the default partition."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BAD_DATA: Final = (pg.DataError, pg.IntegrityConstraintViolationError)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterStats:
+    """Counters since the start, in rows unless they say otherwise."""
+
+    accepted: int = 0
+    replayed: int = 0
+    """Found in the spool of a former process."""
+    written: int = 0
+    duplicate: int = 0
+    """Twice in a batch, or already in the database."""
+    retried: int = 0
+    """Sent to the database more than once."""
+    dead: int = 0
+    """In the dead-letter file."""
+    pending: int = 0
+    """Accepted or replayed, and not yet settled."""
+    quarantined: int = 0
+    """Damaged on the disk of the spool."""
+    refused: int = 0
+    """Times that `accept` had to wait for room in the spool."""
+    reconnects: int = 0
+    misplaced: int = 0
+    """Groups whose partition could not be made; their rows are in the default partition."""
+    spool_bytes: int = 0
+    state: str = "ok"
+    """`ok` or `degraded`."""
+    reason: str = ""
+    """What is wrong while degraded."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """Batches of one table that are written in one transaction."""
+
+    table: str
+    parts: list[TableBatch]
+    staged: bool
+    """Rows may be in the database already."""
+    payload: bytes = b""
+
+    @property
+    def rows(self) -> int:
+        return sum(map(len, self.parts))
+
+
+@dataclass(slots=True)
+class _Merged:
+    """What the frames of one read come to."""
+
+    groups: list[_Group] = field(default_factory=list)
+    duplicate: int = 0
+    dead: list[tuple[TableBatch, str]] = field(default_factory=list)
+    unreadable: list[tuple[Frame, str]] = field(default_factory=list)
+
+
+class Writer:
+    """Write batches of rows durably and once.
+
+    `flush_rows` and `flush_ms` say how long rows may wait for company before a COPY. One
+    writer per `spool_dir`. Use `start`, `accept`, `drain`, `close`, or `async with`.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        spool_dir: Path,
+        *,
+        flush_rows: int = 1000,
+        flush_ms: float = 200.0,
+        max_spool_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._dsn = dsn
+        self._dir = Path(spool_dir)
+        self._flush_rows = flush_rows
+        self._flush_s = flush_ms / 1000
+        self._max_bytes = max_spool_bytes
+        self._counts = WriterStats()
+        self._reasons: dict[str, str] = {}
+        self._spool: Spool | None = None
+        self._connection: asyncpg.Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._hours: set[tuple[str, int]] = set()
+        self._accepting = asyncio.Lock()
+        self._work = asyncio.Event()
+        self._full = asyncio.Event()
+        self._settled = asyncio.Condition()
+        self._draining = 0
+
+    async def __aenter__(self) -> "Writer":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def stats(self) -> WriterStats:
+        """Where the writer stands."""
+        spool = self._spool
+        return replace(
+            self._counts,
+            pending=spool.pending if spool else 0,
+            quarantined=spool.quarantined_weight if spool else 0,
+            spool_bytes=spool.size_bytes if spool else 0,
+            state="degraded" if self._reasons else "ok",
+            reason="; ".join(self._reasons.values()),
+        )
+
+    async def start(self) -> None:
+        """Open database and spool, and begin with what the spool holds.
+
+        Raises StorageError if the database cannot be written or lacks the tables, or if the
+        spool cannot be used.
+        """
+        self._connection = await connect(self._dsn, write=True)
+        try:
+            await self._check_tables(self._connection)
+            self._spool = await asyncio.to_thread(
+                Spool,
+                self._dir,
+                head=write_schemas(),
+                weigh=row_count,
+                max_bytes=self._max_bytes,
+            )
+        except BaseException:
+            self._connection.terminate()
+            raise
+        if self._spool.pending:
+            self._count(replayed=self._spool.pending)
+            log.info("writing %d rows that the spool still held", self._spool.pending)
+        self._task = asyncio.create_task(self._run(self._spool), name="storage writer")
+
+    async def accept(self, batches: Sequence[TableBatch]) -> None:
+        """Return once the rows are durable in the spool; waits while the spool is full.
+
+        Raises StorageError if the writer is closed or its disk fails: the rows were then not
+        accepted. After a cancellation they may have been; sending them again is harmless.
+        """
+        pieces = [
+            piece.to_bytes() for batch in batches for piece in batch.floored().pieces(FRAME_BYTES)
+        ]
+        rows = sum(map(len, batches))
+        if not rows:
+            return
+        async with self._accepting:
+            await self._append(pieces, rows)
+        self._count(accepted=rows)
+        self._work.set()
+        if self._spool is not None and self._spool.pending >= self._flush_rows:
+            self._full.set()
+
+    async def drain(self, timeout_s: float = 30.0) -> None:
+        """Return once everything accepted is in the database (or in the dead letters).
+
+        Raises StorageError after `timeout_s`; the rows then wait in the spool for a later
+        writer.
+        """
+        self._draining += 1
+        self._full.set()
+        try:
+            async with asyncio.timeout(timeout_s), self._settled:
+                await self._settled.wait_for(lambda: not self._opened().pending)
+        except TimeoutError:
+            stats = self.stats
+            raise StorageError(
+                f"{stats.pending} rows are not in the database after {timeout_s:g} s"
+                f"{f' ({stats.reason})' if stats.reason else ''}; they are safe in {self._dir} "
+                "and will be written at the next start."
+            ) from None
+        finally:
+            self._draining -= 1
+
+    async def close(self) -> None:
+        """Stop at once; what is not written stays in the spool. Call `drain` first."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._hang_up()
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    # Into the spool
+
+    async def _append(self, pieces: list[bytes], rows: int) -> None:
+        if sum(map(len, pieces)) > self._max_bytes // 2:
+            raise StorageError(
+                f"Expected at most half of max_spool_mb at once, was {rows} rows; send less."
+            )
+        while True:
+            spool = self._opened()
+            try:
+                await asyncio.to_thread(spool.append, pieces)
+            except SpoolFull as error:
+                self._count(refused=1)
+                self._degrade("spool", str(error))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.5), self._settled:
+                        await self._settled.wait()
+                continue
+            self._recovered("spool")
+            return
+
+    def _opened(self) -> Spool:
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            raise StorageError("The storage writer has failed; see the log.") from (
+                self._task.exception()
+            )
+        if self._spool is None:
+            raise StorageError("The storage writer is not open.")
+        return self._spool
+
+    # Out of the spool
+
+    async def _run(self, spool: Spool) -> None:
+        try:
+            while True:
+                await self._wait_for_rows(spool)
+                frames = await asyncio.to_thread(spool.read)
+                await self._settle(frames)
+                spool.ack(frames)
+                async with self._settled:
+                    self._settled.notify_all()
+        except Exception:
+            log.exception("the storage writer failed; rows stay in %s", self._dir)
+            async with self._settled:
+                self._settled.notify_all()
+            raise
+
+    async def _wait_for_rows(self, spool: Spool) -> None:
+        while not spool.has_unread:
+            self._work.clear()
+            await self._work.wait()
+        if spool.pending < self._flush_rows and not self._draining:
+            self._full.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), self._flush_s)
+
+    async def _settle(self, frames: list[Frame]) -> None:
+        merged = await asyncio.to_thread(_merge, frames)
+        self._count(duplicate=merged.duplicate)
+        for frame, reason in merged.unreadable:
+            self._bury([_unreadable(frame, reason)], row_count(frame.payload), reason)
+        for batch, reason in merged.dead:
+            self._bury_rows(batch, reason)
+        for group in merged.groups:
+            await self._store(group)
+
+    async def _store(self, group: _Group) -> None:
+        """Bring one group into the database, however long that takes."""
+        pause = RETRY_S[0]
+        while True:
+            try:
+                connection = await self._connected()
+                await self._ensure_partitions(connection, group)
+                written = await self._send(connection, group)
+            except pg.UniqueViolationError:
+                group.staged = True
+                self._count(retried=group.rows)
+                continue
+            except _BAD_DATA as error:
+                await self._bisect(group, str(error))
+                return
+            except (*LOST, pg.PostgresError, StorageError) as error:
+                # The batch is ambiguous now: it may have been committed. A new connection finds
+                # out whether the server (perhaps another one) is there and takes writes.
+                self._hang_up()
+                group.staged = True
+                self._count(retried=group.rows)
+                reason = error if isinstance(error, StorageError) else explained(error, self._dsn)
+                self._degrade("database", str(reason))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, RETRY_S[1])
+                continue
+            self._recovered("database")
+            self._count(written=written, duplicate=group.rows - written)
+            return
+
+    async def _send(self, connection: Any, group: _Group) -> int:
+        """Write a group in one transaction and return how many rows were new."""
+        if not group.payload:
+            group.payload = await asyncio.to_thread(copy_payload, group.parts)
+        if not group.staged:
+            return await _copy(connection, group.table, group)
+        stage = f"stage_{group.table}"
+        columns = ", ".join(f'"{name}"' for name in copy_columns(group.table))
+        async with connection.transaction():
+            await connection.execute("SET LOCAL client_min_messages = warning")
+            await connection.execute(
+                f"CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {group.table}) "
+                "ON COMMIT DELETE ROWS"
+            )
+            await _copy(connection, stage, group)
+            tag = await connection.execute(
+                f"INSERT INTO {group.table} ({columns}) SELECT {columns} FROM {stage} "
+                "ON CONFLICT DO NOTHING",
+                timeout=COPY_TIMEOUT_S,
+            )
+        return int(tag.rsplit(" ", 1)[1])
+
+    async def _bisect(self, group: _Group, reason: str) -> None:
+        if group.rows == 1:
+            (batch,) = (part for part in group.parts if len(part))
+            self._bury_rows(batch, reason)
+            return
+        for parts in _halves(group.parts):
+            await self._store(_Group(group.table, parts, staged=True))
+
+    async def _ensure_partitions(self, connection: Any, group: _Group) -> None:
+        """Make the partitions that a group needs, if they were not made before."""
+        times = np.concatenate([part.rows["time"] for part in group.parts])
+        hours = [int(hour) for hour in np.unique(times // HOUR_NS)]
+        missing = [hour for hour in hours if (group.table, hour) not in self._hours]
+        if not missing:
+            return
+        if len(missing) > MAX_NEW_HOURS:
+            self._misplace(group.table, f"its rows span {len(missing)} hours")
+            return
+        try:
+            for hour in missing:
+                start = _EPOCH + timedelta(hours=hour)
+                await connection.fetchval(
+                    "SELECT ap_ensure_partitions($1, $2, $2::timestamptz)", group.table, start
+                )
+                self._hours.add((group.table, hour))
+        except pg.PostgresError as error:
+            if isinstance(error, LOST):
+                raise
+            self._misplace(group.table, str(error))
+
+    def _misplace(self, table: str, reason: str) -> None:
+        self._count(misplaced=1)
+        log.warning("rows of %s go to its default partition: %s", table, reason)
+
+    # The connection
+
+    async def _connected(self) -> Any:
+        if self._connection is None or self._connection.is_closed():
+            self._hang_up()
+            self._connection = await connect(self._dsn, write=True)
+            self._count(reconnects=1)
+        return self._connection
+
+    def _hang_up(self) -> None:
+        # Never close(): it would wait for a server that may not answer.
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _check_tables(self, connection: Any) -> None:
+        missing = await connection.fetch(
+            "SELECT name FROM unnest($1::text[]) AS t (name) WHERE to_regclass(name) IS NULL",
+            list(TABLES),
+        )
+        if missing:
+            raise StorageError(
+                f"The database {describe(self._dsn)} lacks the table {missing[0]['name']}; "
+                "apply the migrations first."
+            )
+
+    # Accounting
+
+    def _count(self, **added: int) -> None:
+        sums = {name: getattr(self._counts, name) + value for name, value in added.items()}
+        self._counts = replace(self._counts, **sums)
+
+    def _degrade(self, what: str, reason: str) -> None:
+        if what not in self._reasons:
+            log.warning("storage is degraded: %s", reason)
+        self._reasons[what] = reason
+
+    def _recovered(self, what: str) -> None:
+        if self._reasons.pop(what, None) is not None:
+            log.info("storage: the %s is well again", what)
+
+    def _bury_rows(self, batch: TableBatch, reason: str) -> None:
+        self._bury(
+            [_readable(batch, index, reason) for index in range(len(batch))], len(batch), reason
+        )
+
+    def _bury(self, letters: list[dict[str, Any]], rows: int, reason: str) -> None:
+        with (self._dir / "dead-letters.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(letter) + "\n" for letter in letters)
+            file.flush()
+            os.fsync(file.fileno())
+        self._count(dead=rows)
+        log.error("%d rows went to the dead letters: %s", rows, reason)
+
+
+async def _copy(connection: Any, table: str, group: _Group) -> int:
+    async def source() -> AsyncIterator[bytes]:
+        yield group.payload
+
+    tag = await connection.copy_to_table(
+        table,
+        source=source(),
+        columns=copy_columns(group.table),
+        format="binary",
+        timeout=COPY_TIMEOUT_S,
+    )
+    return int(tag.rsplit(" ", 1)[1])
+
+
+def _merge(frames: list[Frame]) -> _Merged:
+    """Put the batches of each table together: one per instrument, keys once, times in range."""
+    merged = _Merged()
+    batches: dict[tuple[str, str, str], list[TableBatch]] = {}
+    for frame in frames:
+        try:
+            batch = TableBatch.from_bytes(frame.payload, read_schemas(frame.head))
+        except StorageError as error:
+            merged.unreadable.append((frame, str(error)))
+            continue
+        batches.setdefault((batch.table, batch.exchange, batch.symbol), []).append(batch)
+    groups: dict[str, _Group] = {}
+    for (table, exchange, symbol), parts in batches.items():
+        rows = parts[0].rows if len(parts) == 1 else np.concatenate([p.rows for p in parts])
+        timely = (rows["time"] >= MIN_TIME_NS) & (rows["time"] < MAX_TIME_NS)
+        if not timely.all():
+            strange = TableBatch(table, exchange, symbol, rows[~timely])
+            merged.dead.append((strange, "its time is not between 2000 and 2100"))
+            rows = rows[timely]
+        unique = _once(rows, TABLES[table].key)
+        merged.duplicate += len(rows) - len(unique)
+        if len(unique):
+            group = groups.setdefault(table, _Group(table, [], frames[0].recovered))
+            group.parts.append(TableBatch(table, exchange, symbol, unique))
+    merged.groups = list(groups.values())
+    return merged
+
+
+def _once(rows: npt.NDArray[np.void], key: tuple[str, ...]) -> npt.NDArray[np.void]:
+    """Return the rows without those whose key comes again later."""
+    if len(rows) < 2:
+        return rows
+    order = np.lexsort([rows[name] for name in key])
+    repeated = np.ones(len(rows) - 1, dtype=np.bool_)
+    for name in key:
+        values = rows[name][order]
+        repeated &= values[1:] == values[:-1]
+    if not repeated.any():
+        return rows
+    keep = np.ones(len(rows), dtype=np.bool_)
+    keep[order[:-1][repeated]] = False  # lexsort is stable: of equal keys the last one stays
+    return rows[keep]
+
+
+def _halves(parts: list[TableBatch]) -> list[list[TableBatch]]:
+    total = sum(map(len, parts))
+    first: list[TableBatch] = []
+    second: list[TableBatch] = []
+    room = total // 2
+    for part in parts:
+        cut = min(room, len(part))
+        room -= cut
+        for rows, half in ((part.rows[:cut], first), (part.rows[cut:], second)):
+            if len(rows):
+                half.append(TableBatch(part.table, part.exchange, part.symbol, rows))
+    return [first, second]
+
+
+def _readable(batch: TableBatch, index: int, reason: str) -> dict[str, Any]:
+    """Describe one row for the dead-letter file."""
+    row = batch.rows[index]
+    values = {column.name: _plain(row[column.name], column.type) for column in batch.spec.columns}
+    return {
+        "buried_at": time.time_ns(),
+        "reason": reason,
+        "table": batch.table,
+        "exchange": batch.exchange,
+        "symbol": batch.symbol,
+        "row": values,
+    }
+
+
+def _unreadable(frame: Frame, reason: str) -> dict[str, Any]:
+    return {"buried_at": time.time_ns(), "reason": reason, "payload": frame.payload.hex()}
+
+
+def _plain(value: Any, kind: Type) -> Any:
+    if kind is Type.TEXT:
+        return bytes(value).decode(errors="backslashreplace")
+    if kind is Type.FLOAT8_ARRAY:
+        return [_plain(item, Type.FLOAT8) for item in value]
+    item = value.item()
+    if isinstance(item, float) and not math.isfinite(item):
+        return None if math.isnan(item) else str(item)
+    return None if kind is Type.TIME and item == NAT else item
