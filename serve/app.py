@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import BackpressureConfig
+from ray.serve.schema import LoggingConfig
 
 from alphaplus.config import Fleet as FleetSettings
 from alphaplus.config import load_settings
@@ -23,12 +24,13 @@ from serve.guard import Guard
 from serve.routes import fleet as fleet_routes
 from serve.routes import pages, portfolio, symbols
 
-MAX_REQUESTS: Final = 256
+MAX_REQUESTS: Final = 128
 """Requests that a replica works on at once; more get a 429 problem."""
 
-MAX_ONGOING: Final = MAX_REQUESTS + 64
-"""Requests that Serve hands to a replica: room for the refusals, which are problems while
-Serve's own are plain text."""
+MAX_ONGOING: Final = 1000
+"""Requests that Serve hands to a replica at once. Far above `MAX_REQUESTS`, since refusals of
+our own are immediate and problems, while requests that wait in Serve's queue under load were
+measured to stall for tens of seconds, and its refusals are plain text."""
 
 MAX_QUEUED: Final = 256
 """Requests that wait in the proxy; past it Serve itself answers 429."""
@@ -79,6 +81,7 @@ class Api:
         return create_app(RayFleet(), stale_after_ms=self._stale_after_ms)
 
 
+# One replica: on a small machine more of them only take turns. config.yaml scales out.
 deployment = serve.deployment(
     ray_actor_options={"num_cpus": 0.1},
     max_ongoing_requests=MAX_ONGOING,
@@ -86,12 +89,8 @@ deployment = serve.deployment(
     backpressure_config=BackpressureConfig(
         status_code=429, retry_after_s=float(problems.RETRY_AFTER_S)
     ),
-    autoscaling_config={
-        "min_replicas": 1,
-        "max_replicas": 4,
-        "target_ongoing_requests": 32,
-    },
     graceful_shutdown_timeout_s=5.0,
+    logging_config=LoggingConfig(enable_access_log=False),  # an open page asks every second
 )(serve.ingress()(Api))
 
 

@@ -17,6 +17,7 @@ const last = { at: null, failure: null };
 const columns = [
   { title: "Symbol", left: true, value: (b) => b.symbol, fill: fillName },
   { title: "Exchange", left: true, value: (b) => b.exchange, fill: text((b) => b.exchange, "quiet left") },
+  { title: "State", left: true, value: stateOf, fill: fillState },
   { title: "Bid", value: (b) => b.best_bid, fill: text((b, key) => price(b.best_bid, key)) },
   { title: "Ask", value: (b) => b.best_ask, fill: text((b, key) => price(b.best_ask, key)) },
   { title: "Mid", value: (b) => b.mid, fill: text((b, key) => price(b.mid, key, 1)) },
@@ -24,13 +25,11 @@ const columns = [
   { title: "Imbalance", hint: "Bids over asks in the first five levels, -1 to 1",
     value: (b) => b.imbalance_5, fill: fillImbalance },
   { title: "Funding", hint: "Rate of the coming funding", value: (b) => b.funding_rate, fill: fillFunding },
-  { title: "Messages", value: (b) => b.messages, fill: text((b) => fixed(b.messages, 0), "quiet") },
   { title: "Gaps", hint: "Sequence gaps found; each one rebuilt the book", value: (b) => b.gaps,
     fill: text((b) => fixed(b.gaps, 0), "quiet") },
   { title: "Audit", hint: "Share of comparisons in which our top of book equalled the exchange's own",
     value: auditShare, fill: fillAudit },
   { title: "Age", value: ageOf, fill: text((b) => duration(ageOf(b)), "age") },
-  { title: "State", left: true, value: (b) => stateOf(b), fill: fillState },
 ];
 
 function text(show, className = "") {
@@ -195,10 +194,10 @@ function draw() {
 function drawTotals(books) {
   const sum = (name) => books.reduce((total, book) => total + (book[name] ?? 0), 0);
   const fresh = books.filter((book) => !isStale(book)).length;
-  const ages = books.map(ageOf);
+  const ages = books.map(ageOf).filter((age) => age !== null);
   put($("fresh"), books.length ? `${fresh} of ${books.length}` : UNKNOWN);
   $("fresh").className = fresh < books.length ? "alarm" : "";
-  put($("oldest"), ages.length && !ages.includes(null) ? duration(Math.max(...ages)) : UNKNOWN);
+  put($("oldest"), ages.length ? duration(Math.max(...ages)) : UNKNOWN);
   put($("messages"), books.length ? fixed(sum("messages"), 0) : UNKNOWN);
   put($("gaps"), books.length ? fixed(sum("gaps"), 0) : UNKNOWN);
   put($("differences"), books.length ? fixed(sum("audit_different"), 0) : UNKNOWN);
