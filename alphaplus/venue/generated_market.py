@@ -20,6 +20,9 @@ Message = tuple[Channel, bytes]
 
 BAND_TICKS: Final = 1400
 """Levels are kept this far from the touch; four of five ticks are in use."""
+REVEALED_TICKS: Final = 700
+"""Orders that come this near to the touch are quoted anew, so that a client whose snapshot
+ended before them learns of them before they are the touch."""
 _OCCUPANCY: Final = 0.8
 _MAX_MOVE_TICKS: Final = 60
 """How far quotes follow the fair price in one step."""
@@ -72,8 +75,11 @@ class SymbolMarket:
         self._book = self._first_book(int(rng.integers(10**9, 10**12)))
         self._last_depth = self._book.sequence
         self._edges = {
-            BID: self._book.bids.best - self._band,
-            ASK: self._book.asks.best + self._band,
+            outward: self._book.side(outward).best + self._band * outward for outward in (BID, ASK)
+        }
+        self._revealed = {
+            outward: self._book.side(outward).best + REVEALED_TICKS * outward
+            for outward in (BID, ASK)
         }
         self._touch = self._book.touch()
         self._accounts = Accounts(profile.price, 10 * self._order_notional, rng)
@@ -202,7 +208,7 @@ class SymbolMarket:
     def _passive_orders(self, dt: float) -> None:
         """Add, resize and cancel orders, most of them far from the touch."""
         count = int(self._rng.poisson(_PASSIVE_PER_S * dt))
-        offsets = np.exp(self._rng.normal(4.4, 1.4, count)).astype(np.int64) - 1
+        offsets = np.exp(self._rng.normal(4.4, 1.4, count)).astype(np.int64)
         for offset in offsets.tolist():
             if offset > self._band:
                 continue
@@ -264,9 +270,16 @@ class SymbolMarket:
             return
         self._book.set(outward, target, self._size())
         self._publish_touch()
-        for tick in behind:
+        self._quote(outward, behind)
+
+    def _quote(self, outward: int, ticks: range) -> None:
+        """Place orders at most of these ticks and leave the others empty."""
+        levels = self._book.side(outward).levels
+        for tick in ticks:
             if self._chance() < _OCCUPANCY:
                 self._book.set(outward, tick, self._size())
+            elif tick in levels:
+                self._book.set(outward, tick, 0)
 
     def _liquidate(self, liquidation: Liquidation) -> None:
         """Close a position at the market; the order goes against it."""
@@ -297,11 +310,12 @@ class SymbolMarket:
     def _slide_band(self, outward: int) -> None:
         """Keep the band of levels as wide as it was: add in front of its edge or clear behind."""
         side, edge = self._book.side(outward), self._edges[outward]
+        revealed = side.best + REVEALED_TICKS * outward
+        self._quote(outward, range(self._revealed[outward] + outward, revealed + outward, outward))
+        self._revealed[outward] = revealed
         target = side.best + self._band * outward
         if (target - edge) * outward > 0:
-            for tick in range(edge + outward, target + outward, outward):
-                if self._chance() < _OCCUPANCY:
-                    self._book.set(outward, tick, self._size())
+            self._quote(outward, range(edge + outward, target + outward, outward))
         else:
             for tick in range(edge, target, -outward):
                 if tick in side.levels:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Final
 
 import alphaplus
+from alphaplus.config import Venue
 from alphaplus.errors import ConfigError
 
 START_TIMEOUT_S: Final = 60.0
@@ -99,3 +100,20 @@ class VenueProcess:
             text += part
         line: dict[str, str] = json.loads(text)
         return line
+
+
+def venue_arguments(venue: Venue) -> list[str]:
+    """Return the settings of the venue as arguments of `python -m alphaplus.venue`."""
+    arguments = [
+        f"--source={venue.source}",
+        f"--symbols={venue.symbols}",
+        f"--speed={venue.speed}",
+        f"--seed={venue.seed}",
+        f"--host={venue.host}",
+        f"--port={venue.port}",
+    ]
+    if venue.source == "capture":
+        if venue.capture is None:
+            raise ConfigError("Expected venue.capture to name a recording, was nothing.")
+        arguments.append(f"--capture={venue.capture}")
+    return arguments
