@@ -9,6 +9,8 @@ A frame is scanned once. Level lists are decoded on the way if the symbol came b
 Functions return the position behind what they read, or minus an error code.
 """
 
+# ruff: noqa: PLR1714 - numba compiles chains of comparisons best
+
 import math
 from typing import Any, Final
 
@@ -131,9 +133,15 @@ STATE: Final = 9
 
 
 @kernel
+def _byte(buffer: Bytes, at: int) -> int:
+    """Return one byte as a number; an unsigned index spares the test for a negative one."""
+    return np.int64(buffer[np.uint64(at)])  # type: ignore[return-value]
+
+
+@kernel
 def _space(buffer: Bytes, at: int) -> int:
     while True:
-        byte = buffer[at]
+        byte = _byte(buffer, at)
         if byte > 32 or not (byte == 32 or byte == 10 or byte == 13 or byte == 9):
             return at
         at += 1
@@ -148,18 +156,18 @@ def _is_hex(byte: int) -> bool:
 def _string(buffer: Bytes, at: int) -> int:
     at += 1
     while True:
-        byte = buffer[at]
+        byte = _byte(buffer, at)
         if byte == _QUOTE:
             return at + 1
         if byte < 32:
             return -SYNTAX
         if byte == _BACKSLASH:
             at += 1
-            byte = buffer[at]
+            byte = _byte(buffer, at)
             if byte == 117:  # \uXXXX
                 for _ in range(4):
                     at += 1
-                    if not _is_hex(buffer[at]):
+                    if not _is_hex(_byte(buffer, at)):
                         return -SYNTAX
             elif not (
                 byte == _QUOTE
@@ -177,30 +185,30 @@ def _string(buffer: Bytes, at: int) -> int:
 
 @kernel
 def _digits(buffer: Bytes, at: int) -> int:
-    while 48 <= buffer[at] <= 57:
+    while 48 <= _byte(buffer, at) <= 57:
         at += 1
     return at
 
 
 @kernel
 def _number(buffer: Bytes, at: int) -> int:
-    if buffer[at] == _MINUS:
+    if _byte(buffer, at) == _MINUS:
         at += 1
-    if buffer[at] == 48:
+    if _byte(buffer, at) == 48:
         at += 1
     else:
         begin = at
         at = _digits(buffer, at)
         if at == begin:
             return -SYNTAX
-    if buffer[at] == _DOT:
+    if _byte(buffer, at) == _DOT:
         begin = at + 1
         at = _digits(buffer, begin)
         if at == begin:
             return -SYNTAX
-    if buffer[at] == 69 or buffer[at] == 101:  # exponent
+    if _byte(buffer, at) == 69 or _byte(buffer, at) == 101:  # exponent
         at += 1
-        if buffer[at] == 43 or buffer[at] == _MINUS:
+        if _byte(buffer, at) == 43 or _byte(buffer, at) == _MINUS:
             at += 1
         begin = at
         at = _digits(buffer, at)
@@ -211,18 +219,26 @@ def _number(buffer: Bytes, at: int) -> int:
 
 @kernel
 def _literal(buffer: Bytes, at: int) -> int:
-    if buffer[at] == 116:  # true
-        if buffer[at + 1] == 114 and buffer[at + 2] == 117 and buffer[at + 3] == 101:
-            return at + 4
-    elif buffer[at] == 110:  # null
-        if buffer[at + 1] == 117 and buffer[at + 2] == 108 and buffer[at + 3] == 108:
-            return at + 4
-    elif buffer[at] == 102:  # false
+    if _byte(buffer, at) == 116:  # true
         if (
-            buffer[at + 1] == 97
-            and buffer[at + 2] == 108
-            and buffer[at + 3] == 115
-            and buffer[at + 4] == 101
+            _byte(buffer, at + 1) == 114
+            and _byte(buffer, at + 2) == 117
+            and _byte(buffer, at + 3) == 101
+        ):
+            return at + 4
+    elif _byte(buffer, at) == 110:  # null
+        if (
+            _byte(buffer, at + 1) == 117
+            and _byte(buffer, at + 2) == 108
+            and _byte(buffer, at + 3) == 108
+        ):
+            return at + 4
+    elif _byte(buffer, at) == 102:  # false
+        if (
+            _byte(buffer, at + 1) == 97
+            and _byte(buffer, at + 2) == 108
+            and _byte(buffer, at + 3) == 115
+            and _byte(buffer, at + 4) == 101
         ):
             return at + 5
     return -SYNTAX
@@ -231,13 +247,13 @@ def _literal(buffer: Bytes, at: int) -> int:
 @kernel
 def _key(buffer: Bytes, at: int) -> int:
     """Skip `"key" :` and the space after it."""
-    if buffer[at] != _QUOTE:
+    if _byte(buffer, at) != _QUOTE:
         return -SYNTAX
     at = _string(buffer, at)
     if at < 0:
         return at
     at = _space(buffer, at)
-    if buffer[at] != _COLON:
+    if _byte(buffer, at) != _COLON:
         return -SYNTAX
     return _space(buffer, at + 1)
 
@@ -248,12 +264,12 @@ def _value(buffer: Bytes, at: int) -> int:
     open_objects = 0
     depth = 0
     while True:
-        byte = buffer[at]
+        byte = _byte(buffer, at)
         if byte == _QUOTE:
             at = _string(buffer, at)
         elif byte == _OPEN_OBJECT or byte == _OPEN_LIST:
             at = _space(buffer, at + 1)
-            if buffer[at] == byte + 2:  # in ASCII a bracket closes two after it opens
+            if _byte(buffer, at) == byte + 2:  # in ASCII a bracket closes two after it opens
                 at += 1
             else:
                 if depth == _MAX_NESTING:
@@ -276,7 +292,7 @@ def _value(buffer: Bytes, at: int) -> int:
             if depth == 0:
                 return at
             at = _space(buffer, at)
-            byte = buffer[at]
+            byte = _byte(buffer, at)
             in_object = open_objects & 1
             if byte == _COMMA:
                 at = _space(buffer, at + 1)
@@ -298,30 +314,30 @@ def _value(buffer: Bytes, at: int) -> int:
 @kernel
 def _price(buffer: Bytes, at: int, decimals: int, tick_units: int) -> tuple[int, int]:
     """Read a quoted decimal as a whole number of ticks: (position behind it, ticks)."""
-    if buffer[at] != _QUOTE:
+    if _byte(buffer, at) != _QUOTE:
         return -FIELD, 0
     at += 1
     begin = at
     units = 0
-    byte = np.int64(buffer[at])
+    byte = _byte(buffer, at)
     while 48 <= byte <= 57:
         units = units * 10 + (byte - 48)
         at += 1
-        byte = np.int64(buffer[at])
+        byte = _byte(buffer, at)
     whole = at - begin
     left = decimals
     if byte == _DOT:
         at += 1
         begin = at
-        byte = np.int64(buffer[at])
+        byte = _byte(buffer, at)
         while left > 0 and 48 <= byte <= 57:
             units = units * 10 + (byte - 48)
             left -= 1
             at += 1
-            byte = np.int64(buffer[at])
+            byte = _byte(buffer, at)
         while byte == 48:
             at += 1
-            byte = np.int64(buffer[at])
+            byte = _byte(buffer, at)
         if 49 <= byte <= 57:
             return -OFF_GRID, 0
         if at == begin:
@@ -367,17 +383,17 @@ def _long_decimal(buffer: Bytes, begin: int, end: int) -> tuple[bool, float]:
     last = end
     has_dot = False
     for at in range(begin, end):
-        if buffer[at] == _DOT:
+        if _byte(buffer, at) == _DOT:
             has_dot = True
     if has_dot:
-        while buffer[last - 1] == 48:
+        while _byte(buffer, last - 1) == 48:
             last -= 1
     mantissa = 0
     digits = 0
     fraction = 0
     after_dot = False
     for at in range(begin, last):
-        byte = np.int64(buffer[at])
+        byte = _byte(buffer, at)
         if byte == _DOT:
             after_dot = True
             continue
@@ -404,16 +420,16 @@ def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
     A quotient of two integers below 2**53, the lower a power of ten up to 10**22, is rounded
     once and so is exact (Clinger 1990, "How to read floating point numbers accurately").
     """
-    if buffer[at] != _QUOTE:
+    if _byte(buffer, at) != _QUOTE:
         return -FIELD, math.nan
     at += 1
     begin = at
     mantissa = 0
-    byte = np.int64(buffer[at])
+    byte = _byte(buffer, at)
     while 48 <= byte <= 57:
         mantissa = mantissa * 10 + (byte - 48)
         at += 1
-        byte = np.int64(buffer[at])
+        byte = _byte(buffer, at)
     digits = at - begin
     fraction = 0
     if digits == 0:
@@ -421,11 +437,11 @@ def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
     if byte == _DOT:
         at += 1
         fraction = at
-        byte = np.int64(buffer[at])
+        byte = _byte(buffer, at)
         while 48 <= byte <= 57:
             mantissa = mantissa * 10 + (byte - 48)
             at += 1
-            byte = np.int64(buffer[at])
+            byte = _byte(buffer, at)
         fraction = at - fraction
         digits += fraction
         if fraction == 0:
@@ -443,14 +459,14 @@ def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
 @kernel
 def _signed_decimal(buffer: Bytes, at: int) -> tuple[int, float]:
     """Read a quoted decimal with an optional minus."""
-    if buffer[at] == _QUOTE and buffer[at + 1] == _MINUS:
+    if _byte(buffer, at) == _QUOTE and _byte(buffer, at + 1) == _MINUS:
         # The minus takes the place of the quote for the reader of the rest.
         end = _string(buffer, at)
         if end < 0:
             return end, math.nan
         whole = _digits(buffer, at + 2)
         stop = whole
-        if buffer[whole] == _DOT:
+        if _byte(buffer, whole) == _DOT:
             stop = _digits(buffer, whole + 1)
             if stop == whole + 1:
                 return -NUMBER, math.nan
@@ -470,7 +486,7 @@ def _whole(buffer: Bytes, begin: int, end: int) -> int:
         return -NUMBER
     number = 0
     for at in range(begin, end):
-        byte = np.int64(buffer[at])
+        byte = _byte(buffer, at)
         if byte < 48 or byte > 57:
             return -NUMBER
         number = number * 10 + (byte - 48)
@@ -486,16 +502,16 @@ def _pack(buffer: Bytes, begin: int, end: int) -> tuple[int, int]:
     low = 0
     high = 0
     for at in range(begin, min(end, begin + 8)):
-        low |= np.int64(buffer[at]) << (8 * (at - begin))
+        low |= _byte(buffer, at) << (8 * (at - begin))
     for at in range(begin + 8, end):
-        high |= np.int64(buffer[at]) << (8 * (at - begin - 8))
+        high |= _byte(buffer, at) << (8 * (at - begin - 8))
     return low, high
 
 
 @kernel
 def _is_text(buffer: Bytes, at: int, end: int, name: tuple[int, int]) -> bool:
     """Say whether the JSON value between the positions is the string `name`."""
-    if buffer[at] != _QUOTE or end - at > 18:
+    if _byte(buffer, at) != _QUOTE or end - at > 18:
         return False
     low, high = _pack(buffer, at + 1, end - 1)
     return low == name[0] and high == name[1]
@@ -506,7 +522,7 @@ def _field(buffer: Bytes, begin: int, end: int) -> int:
     """Return the number of a field that is kept, or -1."""
     length = end - begin
     if length == 1:
-        byte = np.int64(buffer[begin])
+        byte = _byte(buffer, begin)
         if 65 <= byte <= 90:
             return byte - 65
         if 97 <= byte <= 122:
@@ -551,7 +567,7 @@ def _find(
     mask = slots.size - 1
     code = 0
     for at in range(begin, end):
-        byte = np.int64(buffer[at])
+        byte = _byte(buffer, at)
         code = (code * 31 + (_upper(byte) if fold else byte)) & 0x7FFFFFFF
     slot = code & mask
     while slots[slot] >= 0:
@@ -560,14 +576,14 @@ def _find(
         if market["name_end"][found] - first == end - begin:
             equal = True
             for k in range(end - begin):
-                byte = np.int64(buffer[begin + k])
+                byte = _byte(buffer, begin + k)
                 if fold:
                     byte = _upper(byte)
                 if byte != names[first + k]:
                     equal = False
                     break
             if equal:
-                return found
+                return int(found)
         slot = (slot + 1) & mask
     return -2
 
@@ -576,8 +592,8 @@ def _find(
 def hash_slot(name: Bytes, mask: int) -> int:
     """Return the slot where `_find` starts to look for a name."""
     code = 0
-    for byte in name:
-        code = (code * 31 + np.int64(byte)) & 0x7FFFFFFF
+    for at in range(name.size):
+        code = (code * 31 + _byte(name, at)) & 0x7FFFFFFF
     return code & mask
 
 
@@ -593,23 +609,23 @@ def _levels(
     values = events["value"]
     sides = events["side"]
     at = _space(buffer, at + 1)
-    if buffer[at] == _CLOSE_LIST:
+    if _byte(buffer, at) == _CLOSE_LIST:
         return at + 1, row
     while True:
-        if buffer[at] != _OPEN_LIST:
+        if _byte(buffer, at) != _OPEN_LIST:
             return -FIELD, row
         at += 1
-        if buffer[at] != _QUOTE:
+        if _byte(buffer, at) != _QUOTE:
             at = _space(buffer, at)
         at, tick = _price(buffer, at, decimals, tick_units)
         if at < 0:
             return at, row
-        if buffer[at] != _COMMA:
+        if _byte(buffer, at) != _COMMA:
             at = _space(buffer, at)
-            if buffer[at] != _COMMA:
+            if _byte(buffer, at) != _COMMA:
                 return -FIELD, row
         at += 1
-        if buffer[at] != _QUOTE:
+        if _byte(buffer, at) != _QUOTE:
             at = _space(buffer, at)
         at, quantity = _decimal(buffer, at)
         if at < 0:
@@ -618,24 +634,24 @@ def _levels(
         values[row] = quantity
         sides[row] = side
         row += 1
-        if buffer[at] != _CLOSE_LIST:  # space, or elements we do not know
+        if _byte(buffer, at) != _CLOSE_LIST:  # space, or elements we do not know
             at = _space(buffer, at)
-            while buffer[at] == _COMMA:
+            while _byte(buffer, at) == _COMMA:
                 at = _value(buffer, _space(buffer, at + 1))
                 if at < 0:
                     return at, row
                 at = _space(buffer, at)
-            if buffer[at] != _CLOSE_LIST:
+            if _byte(buffer, at) != _CLOSE_LIST:
                 return -SYNTAX, row
         at += 1
-        if buffer[at] != _COMMA:
+        if _byte(buffer, at) != _COMMA:
             at = _space(buffer, at)
-            if buffer[at] == _CLOSE_LIST:
+            if _byte(buffer, at) == _CLOSE_LIST:
                 return at + 1, row
-            if buffer[at] != _COMMA:
+            if _byte(buffer, at) != _COMMA:
                 return -SYNTAX, row
         at += 1
-        if buffer[at] != _OPEN_LIST:
+        if _byte(buffer, at) != _OPEN_LIST:
             at = _space(buffer, at)
 
 
@@ -685,22 +701,22 @@ def _scan(
     state[_DECODED] = 0
     state[_NESTED] = 0
     at = _space(buffer, at + 1)
-    if buffer[at] == _CLOSE_OBJECT:
+    if _byte(buffer, at) == _CLOSE_OBJECT:
         return at + 1
     while True:
-        if buffer[at] != _QUOTE:
+        if _byte(buffer, at) != _QUOTE:
             return -SYNTAX
         begin = at + 1
         at = _string(buffer, at)
         if at < 0:
             return at
         field = _field(buffer, begin, at - 1)
-        if buffer[at] != _COLON:
+        if _byte(buffer, at) != _COLON:
             at = _space(buffer, at)
-            if buffer[at] != _COLON:
+            if _byte(buffer, at) != _COLON:
                 return -SYNTAX
         at = _space(buffer, at + 1)
-        byte = buffer[at]
+        byte = _byte(buffer, at)
         enters = False
         if field < 0:
             at = _value(buffer, at)
@@ -715,7 +731,7 @@ def _scan(
                 state[_NESTED] = 1
                 level = 1
                 at = _space(buffer, at + 1)
-                enters = buffer[at] != _CLOSE_OBJECT
+                enters = _byte(buffer, at) != _CLOSE_OBJECT
             else:
                 is_levels = byte == _OPEN_LIST and (
                     field == _b or field == _a or field == _BIDS or field == _ASKS
@@ -737,9 +753,9 @@ def _scan(
         if enters:
             continue
         while True:
-            if buffer[at] != _COMMA:
+            if _byte(buffer, at) != _COMMA:
                 at = _space(buffer, at)
-            byte = buffer[at]
+            byte = _byte(buffer, at)
             if byte == _COMMA:
                 at = _space(buffer, at + 1)
                 break
@@ -755,7 +771,7 @@ def _scan(
 def _stream_symbol_end(buffer: Bytes, begin: int, end: int) -> int:
     """Return where the symbol ends in a stream name such as btcusdt@depth@100ms."""
     for at in range(begin, end):
-        if buffer[at] == _AT:
+        if _byte(buffer, at) == _AT:
             return at
     return end
 
@@ -767,7 +783,7 @@ def _is_partial_book(buffer: Bytes, begin: int, end: int) -> bool:
     if end - at < 7:
         return False
     low, _ = _pack(buffer, at, at + 6)
-    return low == _NAME_AT_DEPTH[0] and 48 <= buffer[at + 6] <= 57
+    return low == _NAME_AT_DEPTH[0] and 48 <= _byte(buffer, at + 6) <= 57
 
 
 @kernel
@@ -821,17 +837,15 @@ def _instrument_of(
     found = state[_FOUND + state[_NESTED]]
     if state[_HINT] >= 0:
         return state[_HINT] if found == -1 or found == state[_HINT] else -2
-    if found == -1 and _has(state[_SEEN], _STREAM) and buffer[starts[0, _STREAM]] == _QUOTE:
+    if found == -1 and _has(state[_SEEN], _STREAM) and _byte(buffer, starts[0, _STREAM]) == _QUOTE:
         begin = starts[0, _STREAM] + 1
         end = _stream_symbol_end(buffer, begin, ends[0, _STREAM] - 1)
         return _find(buffer, begin, end, True, names, slots, market)
-    return found
+    return int(found)
 
 
 @kernel
-def _id(
-    buffer: Bytes, starts: Longs, ends: Longs, level: int, seen: int, field: int
-) -> int:
+def _id(buffer: Bytes, starts: Longs, ends: Longs, level: int, seen: int, field: int) -> int:
     """Read a whole number; negative: minus the error code."""
     if not _has(seen, field):
         return -FIELD
@@ -882,7 +896,7 @@ def _finish_book(
     seen = state[_SEEN + level]
     bids, asks = (_b, _a) if kind == DEPTH else (_BIDS, _ASKS)
     for field in (bids, asks):
-        if not _has(seen, field) or buffer[starts[level, field]] != _OPEN_LIST:
+        if not _has(seen, field) or _byte(buffer, starts[level, field]) != _OPEN_LIST:
             return FIELD
         if not _has(state[_DECODED], field):
             at = _side_levels(
@@ -983,15 +997,13 @@ def _finish_trade(
     at, quantity = _decimal(buffer, starts[level, _q])
     if at < 0:
         return -at
-    maker = buffer[starts[level, _m]]
+    maker = _byte(buffer, starts[level, _m])
     if maker != 116 and maker != 102:
         return FIELD
     side = _ASK if maker == 116 else _BID  # m: the buyer is the maker, so the seller was taking
     row = state[_ROW]
     _put(events, row, _EVENT_TRADE, side, tick, quantity, trade_id)
-    if _has(seen, _X) and not _is_text(
-        buffer, starts[level, _X], ends[level, _X], _NAME_MARKET
-    ):
+    if _has(seen, _X) and not _is_text(buffer, starts[level, _X], ends[level, _X], _NAME_MARKET):
         events["flags"][row] = _OFF_MARKET
     state[_ROW] += 1
     message["first_id"] = trade_id
@@ -1001,13 +1013,11 @@ def _finish_trade(
 
 @kernel
 def _is_empty(buffer: Bytes, at: int) -> bool:
-    return buffer[at] == _QUOTE and buffer[at + 1] == _QUOTE
+    return _byte(buffer, at) == _QUOTE and _byte(buffer, at + 1) == _QUOTE
 
 
 @kernel
-def _finish_mark(
-    buffer: Bytes, starts: Longs, ends: Longs, state: Longs, events: Rows
-) -> int:
+def _finish_mark(buffer: Bytes, starts: Longs, ends: Longs, state: Longs, events: Rows) -> int:
     """Mark and index price, and the funding rate of contracts that have one."""
     level = state[_NESTED]
     seen = state[_SEEN + level]
@@ -1080,10 +1090,10 @@ def _partial_instrument(
 ) -> int:
     """Return the instrument of a frame that broke off, as far as it was told; -1 if not."""
     if state[_HINT] >= 0:
-        return state[_HINT]
+        return int(state[_HINT])
     found = max(state[_FOUND], state[_FOUND + 1])
     if found >= 0:
-        return found
+        return int(found)
     if _has(state[_SEEN], _STREAM) and ends[0, _STREAM] >= 0:
         return _instrument_of(buffer, starts, ends, state, names, slots, market)
     return -1
@@ -1113,11 +1123,9 @@ def _decode_known(
         clock = _T
     ts_event = _nanoseconds(buffer, starts, ends, level, seen, clock, ts_recv)
     if kind == LIQUIDATION:
-        if not _has(seen, _o) or buffer[starts[level, _o]] != _OPEN_OBJECT:
+        if not _has(seen, _o) or _byte(buffer, starts[level, _o]) != _OPEN_OBJECT:
             return FIELD
-        at = _scan(
-            buffer, starts[level, _o], starts, ends, state, names, slots, market, events
-        )
+        at = _scan(buffer, starts[level, _o], starts, ends, state, names, slots, market, events)
         if at < 0:
             return -at
         if ts_event >= 0:
@@ -1134,17 +1142,11 @@ def _decode_known(
     tick_units = market["tick_units"][instrument]
     error = 0
     if kind == DEPTH or kind == SNAPSHOT:
-        error = _finish_book(
-            buffer, starts, ends, state, kind, instrument, market, message, events
-        )
+        error = _finish_book(buffer, starts, ends, state, kind, instrument, market, message, events)
     elif kind == BOOK_TICKER:
-        error = _finish_ticker(
-            buffer, starts, ends, state, decimals, tick_units, message, events
-        )
+        error = _finish_ticker(buffer, starts, ends, state, decimals, tick_units, message, events)
     elif kind == TRADE:
-        error = _finish_trade(
-            buffer, starts, ends, state, decimals, tick_units, message, events
-        )
+        error = _finish_trade(buffer, starts, ends, state, decimals, tick_units, message, events)
     elif kind == MARK_PRICE:
         error = _finish_mark(buffer, starts, ends, state, events)
     elif kind == LIQUIDATION:
@@ -1187,7 +1189,7 @@ def _decode_frame(
     state[_SEEN] = 0
     state[_NESTED] = 0
     state[_FOUND] = -1
-    if buffer[at] != _OPEN_OBJECT:
+    if _byte(buffer, at) != _OPEN_OBJECT:
         at = _value(buffer, at)
         if at >= 0 and _space(buffer, at) == end:
             return 0
@@ -1272,16 +1274,16 @@ def decode(
 @kernel
 def _needed_decimals(buffer: Bytes, at: int) -> int:
     """Return the digits after the point of a quoted decimal, trailing zeros not counted."""
-    if buffer[at] != _QUOTE:
+    if _byte(buffer, at) != _QUOTE:
         return 0
     at = _digits(buffer, at + 1)
-    if buffer[at] != _DOT:
+    if _byte(buffer, at) != _DOT:
         return 0
     begin = at + 1
     last = at
     at = begin
-    while 48 <= buffer[at] <= 57:
-        if buffer[at] != 48:
+    while 48 <= _byte(buffer, at) <= 57:
+        if _byte(buffer, at) != 48:
             last = at
         at += 1
     return last + 1 - begin if last >= begin else 0
@@ -1295,7 +1297,7 @@ def _needed_by_levels(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     depth = 0
     element = 0
     while at < end:
-        byte = buffer[at]
+        byte = _byte(buffer, at)
         if byte == _OPEN_LIST:
             depth += 1
             element = 0
@@ -1329,38 +1331,34 @@ def _survey_frame(
     note: Any,
 ) -> None:
     at = _space(buffer, begin)
-    if buffer[at] != _OPEN_OBJECT:
+    if _byte(buffer, at) != _OPEN_OBJECT:
         return
     at = _scan(buffer, at, starts, ends, state, names, slots, market, events)
     if at < 0 or _space(buffer, at) != end:
         return
     kind = _kind_of(buffer, starts, ends, state)
     level = state[_NESTED]
-    if _has(state[_SEEN], _STREAM) and buffer[starts[0, _STREAM]] == _QUOTE:
+    if _has(state[_SEEN], _STREAM) and _byte(buffer, starts[0, _STREAM]) == _QUOTE:
         note["name_begin"] = starts[0, _STREAM] + 1
-        note["name_end"] = _stream_symbol_end(
-            buffer, starts[0, _STREAM] + 1, ends[0, _STREAM] - 1
-        )
+        note["name_end"] = _stream_symbol_end(buffer, starts[0, _STREAM] + 1, ends[0, _STREAM] - 1)
     seen = state[_SEEN + level]
     note["has_event_type"] = _has(seen, _e)
     if kind == LIQUIDATION:
-        if not _has(seen, _o) or buffer[starts[level, _o]] != _OPEN_OBJECT:
+        if not _has(seen, _o) or _byte(buffer, starts[level, _o]) != _OPEN_OBJECT:
             return
         _scan(buffer, starts[level, _o], starts, ends, state, names, slots, market, events)
         level = 0
         seen = state[_SEEN]
     for field in (_s, _SYMBOL_NAME):
-        if _has(seen, field) and buffer[starts[level, field]] == _QUOTE:
+        if _has(seen, field) and _byte(buffer, starts[level, field]) == _QUOTE:
             note["name_begin"] = starts[level, field] + 1
             note["name_end"] = ends[level, field] - 1
     price = 0
     quantity = 0
     for field in (_b, _a, _BIDS, _ASKS):
         if _has(seen, field):
-            if buffer[starts[level, field]] == _OPEN_LIST:
-                needed, size = _needed_by_levels(
-                    buffer, starts[level, field], ends[level, field]
-                )
+            if _byte(buffer, starts[level, field]) == _OPEN_LIST:
+                needed, size = _needed_by_levels(buffer, starts[level, field], ends[level, field])
                 price = max(price, needed)
                 quantity = max(quantity, size)
             elif kind == BOOK_TICKER:

@@ -111,7 +111,9 @@ class SymbolTable:
         names = [instrument.venue_symbol.encode() for instrument in instruments]
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1).decode()
-            raise ConfigError(f"Expected each venue symbol once on a connection, was {twice} twice.")
+            raise ConfigError(
+                f"Expected each venue symbol once on a connection, was {twice} twice."
+            )
         text = b"".join(names)
         market = np.zeros(len(names), dtype=_MARKET)
         slots = np.full(max(8, 1 << (2 * len(names)).bit_length()), -1, dtype=np.int64)
