@@ -231,7 +231,7 @@ def _from_environment(environ: dict[str, str]) -> dict[str, dict[str, Any]]:
                 for s, info in Settings.model_fields.items()
                 for f in _fields_of(info.annotation)
             ]
-            raise ConfigError(f"The variable {name} is no setting{_closest(name, known)}.")
+            raise ConfigError(f"The variable {name} is no setting{_closest(name, known)}")
         annotation = _annotation(section, field)
         is_list = getattr(annotation, "__origin__", None) is tuple
         layer.setdefault(section, {})[field] = (
@@ -258,17 +258,34 @@ def _explain(error: ValidationError) -> str:
     name = ".".join(path)
     if first["type"] == "extra_forbidden":
         if len(path) == 1:
-            return f"There is no section [{name}]{_closest(name, Settings.model_fields)}."
+            return f"There is no section [{name}]{_closest(name, Settings.model_fields)}"
         fields = _fields_of(Settings.model_fields[path[0]].annotation)
-        return f"There is no setting {name}{_closest(path[1], fields)}."
+        return f"There is no setting {name}{_closest(path[1], fields)}"
     shown = "a secret" if path[-1] == "dsn" else repr(first["input"])
-    return f"Expected {name} to be right, was {shown}: {first['msg']}."
+    return f"The setting {name} cannot be {shown}: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 
 def _closest(name: str, known: Any) -> str:
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]}?" if matches else f"; known are {_listed(known)}"
+    return f"; did you mean {matches[0]}?" if matches else f"; known are {_listed(known)}."
 
 
 def _listed(names: Any) -> str:
     return ", ".join(sorted(names))
+
+
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that give a child process these settings (secrets included)."""
+    variables: dict[str, str] = {}
+    for section, info in Settings.model_fields.items():
+        chosen = getattr(settings, section)
+        default = info.get_default(call_default_factory=True)
+        for field in type(chosen).model_fields:
+            value = getattr(chosen, field)
+            if value == getattr(default, field):
+                continue
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            variables[f"{ENV_PREFIX}{section}__{field}".upper()] = text
+    return variables

@@ -31,8 +31,8 @@ MARGIN: Final = 512
 """Keys that a new window leaves free on the better side of the touch."""
 DRIFT: Final = 2560
 """Offset of the touch in its window beyond which the window follows it."""
-BLOCK_SIZE: Final = 64
-FILL: Final = 48
+BLOCK_SIZE: Final = 32
+FILL: Final = 24
 """Levels per block after the far store has been moved."""
 
 INT64_MIN: Final = -(2**63)
@@ -130,14 +130,17 @@ def _best_offset(state: Records, s: int) -> int:
 
 
 @kernel
-def _open_block(state: Records, blocks: Records, directory: Records, s: int, at: int) -> int:
-    """Take a free block into the directory at position `at`; return its number."""
+def _open_block(
+    state: Records, blocks: Records, directory: Records, s: int, at: int, low: int
+) -> int:
+    """Take a free block, for keys from `low` on, into the directory; return its number."""
     block: int = state.free_block
     state.free_block = blocks[block].next
     state.free_count -= 1
     for i in range(state.blocks[s], at, -1):
         directory[s, i].low = directory[s, i - 1].low
         directory[s, i].block = directory[s, i - 1].block
+    directory[s, at].low = low
     directory[s, at].block = block
     state.blocks[s] += 1
     blocks[block].count = 0
@@ -162,10 +165,9 @@ def _find_block(directory: Records, s: int, count: int, key: int) -> int:
     """Return the last position whose `low` is at most `key`, else 0; `count` > 0."""
     at = 0
     span = count
-    while span > 1:
+    while span > 1:  # products, not branches: nothing here can be predicted
         half = span >> 1
-        if directory[s, at + half].low <= key:
-            at += half
+        at += half * (directory[s, at + half].low <= key)
         span -= half
     return at
 
@@ -175,70 +177,83 @@ def _find_slot(block: Records, key: int) -> int:
     """Return the first slot of a block whose key is at least `key`."""
     slot = 0
     span = block.count
-    while span > 0:
+    while span > 1:
         half = span >> 1
-        if block.key[slot + half] < key:
-            slot += half + 1
-            span -= half + 1
-        else:
-            span = half
-    return slot
+        slot += half * (block.key[slot + half - 1] < key)
+        span -= half
+    return min(slot + (block.key[slot] < key), block.count)
 
 
 @kernel
-def _split_block(state: Records, blocks: Records, directory: Records, s: int, at: int) -> None:
-    """Move the upper half of the full block at `at` to a new one behind it."""
+def _block_put(state: Records, block: Records, s: int, key: int, quantity: float) -> bool:
+    """Set a level of a block; False, changing nothing, if it has no room."""
+    slot = _find_slot(block, key)
+    done = True
+    if slot < block.count and block.key[slot] == key:
+        block.quantity[slot] = quantity
+    elif block.count < BLOCK_SIZE:
+        for i in range(block.count, slot, -1):
+            block.key[i] = block.key[i - 1]
+            block.quantity[i] = block.quantity[i - 1]
+        block.key[slot] = key
+        block.quantity[slot] = quantity
+        block.count += 1
+        state.far[s] += 1
+    else:
+        done = False
+    return done
+
+
+@kernel
+def _block_delete(state: Records, block: Records, s: int, key: int) -> None:
+    """Remove a level of a block; an absent one is no error."""
+    slot = _find_slot(block, key)
+    if slot < block.count and block.key[slot] == key:
+        block.count -= 1
+        for i in range(slot, block.count):
+            block.key[i] = block.key[i + 1]
+            block.quantity[i] = block.quantity[i + 1]
+        state.far[s] -= 1
+
+
+@kernel
+def _make_room(state: Records, blocks: Records, directory: Records, s: int, key: int) -> int:
+    """Take one free block, which must be there, where the block for `key` is missing or full.
+
+    Returns the number of the block, now with room, that `key` belongs to.
+    """
+    if state.blocks[s] == 0:
+        return _open_block(state, blocks, directory, s, 0, key)
+    at = _find_block(directory, s, state.blocks[s], key)
+    number: int = directory[s, at].block
+    old = blocks[number]
+    slot = _find_slot(old, key)
+    if slot == BLOCK_SIZE:  # runs of keys, as snapshots send them, fill whole blocks
+        return _open_block(state, blocks, directory, s, at + 1, key)
+    if slot == 0:
+        directory[s, at].low = old.key[0]
+        return _open_block(state, blocks, directory, s, at, key)
     half = BLOCK_SIZE // 2
-    old = blocks[directory[s, at].block]
-    new = blocks[_open_block(state, blocks, directory, s, at + 1)]
+    upper = _open_block(state, blocks, directory, s, at + 1, old.key[half])
+    new = blocks[upper]
     for i in range(half):
         new.key[i] = old.key[half + i]
         new.quantity[i] = old.quantity[half + i]
     old.count = half
     new.count = half
-    directory[s, at + 1].low = new.key[0]
+    return number if key < new.key[0] else upper
 
 
 @kernel
-def _far_put(
+def _far_put_first(
     state: Records, blocks: Records, directory: Records, s: int, key: int, quantity: float
 ) -> None:
-    """Set a level of the far store; takes at most one free block, which must be there."""
-    at = 0
-    slot = 0
-    if state.blocks[s] == 0:
-        _open_block(state, blocks, directory, s, 0)
+    """Put a level before all others of the far store; may take one free block."""
+    if state.blocks[s] > 0 and _block_put(state, blocks[directory[s, 0].block], s, key, quantity):
         directory[s, 0].low = key
     else:
-        at = _find_block(directory, s, state.blocks[s], key)
-        block = blocks[directory[s, at].block]
-        slot = _find_slot(block, key)
-        if slot < block.count and block.key[slot] == key:
-            block.quantity[slot] = quantity
-            return
-        if block.count == BLOCK_SIZE:
-            if slot == BLOCK_SIZE:  # runs of keys, as snapshots send them, fill whole blocks
-                at += 1
-                slot = 0
-                _open_block(state, blocks, directory, s, at)
-            elif slot == 0:
-                _open_block(state, blocks, directory, s, at)
-                directory[s, at + 1].low = block.key[0]
-            else:
-                _split_block(state, blocks, directory, s, at)
-                if slot > BLOCK_SIZE // 2:
-                    at += 1
-                    slot -= BLOCK_SIZE // 2
-        if slot == 0:
-            directory[s, at].low = key
-    target = blocks[directory[s, at].block]
-    for i in range(target.count, slot, -1):
-        target.key[i] = target.key[i - 1]
-        target.quantity[i] = target.quantity[i - 1]
-    target.key[slot] = key
-    target.quantity[slot] = quantity
-    target.count += 1
-    state.far[s] += 1
+        block = blocks[_make_room(state, blocks, directory, s, key)]
+        _block_put(state, block, s, key, quantity)
 
 
 @kernel
@@ -248,25 +263,6 @@ def _drop_first(block: Records, count: int) -> None:
     for i in range(block.count):
         block.key[i] = block.key[i + count]
         block.quantity[i] = block.quantity[i + count]
-
-
-@kernel
-def _far_delete(state: Records, blocks: Records, directory: Records, s: int, key: int) -> None:
-    """Remove a level of the far store; an absent one is no error."""
-    if state.blocks[s] == 0:
-        return
-    at = _find_block(directory, s, state.blocks[s], key)
-    block = blocks[directory[s, at].block]
-    slot = _find_slot(block, key)
-    if slot == block.count or block.key[slot] != key:
-        return
-    block.count -= 1
-    for i in range(slot, block.count):
-        block.key[i] = block.key[i + 1]
-        block.quantity[i] = block.quantity[i + 1]
-    state.far[s] -= 1
-    if block.count == 0:
-        _close_block(state, blocks, directory, s, at)
 
 
 # ---- window
@@ -360,7 +356,7 @@ def _move_window(state: Records, blocks: Records, directory: Records, s: int, ke
                 break
             quantity = state.quantity[s, offset]
             _near_delete(state, s, offset)
-            _far_put(state, blocks, directory, s, old + offset, quantity)
+            _far_put_first(state, blocks, directory, s, old + offset, quantity)
     if state.near[s] > 0 and base != old:
         _shift_window(state, s, (old - base) >> 6)  # within the window, else it were empty
     state.base[s] = base
@@ -408,35 +404,29 @@ def clear_levels(state: Records, blocks: Records, directory: Records) -> None:
 
 
 @kernel
-def _set_level(
+def _put_outside(
     state: Records, blocks: Records, directory: Records, s: int, key: int, quantity: float
-) -> bool:
-    """Set a level, or delete it where the quantity is 0; False if blocks are lacking."""
-    base = state.base[s]
-    if base <= key <= state.last[s]:
-        if quantity > 0.0:
-            _near_put(state, s, key - base, quantity)
-        else:
-            _near_delete(state, s, key - base)
-    elif quantity > 0.0:
-        if state.near[s] + state.far[s] == 0:
-            state.base[s] = _base_for(key)
-            state.last[s] = state.base[s] + (WINDOW - 1)
-            _near_put(state, s, key - state.base[s], quantity)
-        elif key < base:
-            if state.free_count < _blocks_to_move(state, s):
-                state.needed = _blocks_to_move(state, s)
-                return False
-            _move_window(state, blocks, directory, s, key)
-            _near_put(state, s, key - state.base[s], quantity)
-        else:
-            if state.free_count == 0:
-                state.needed = 1
-                return False
-            _far_put(state, blocks, directory, s, key, quantity)
-    elif key > base:
-        _far_delete(state, blocks, directory, s, key)
-    return True
+) -> int:
+    """Set a level for which neither the window nor a block has room.
+
+    Returns 0, or how many free blocks it needs where they are lacking: then nothing is done.
+    """
+    if state.near[s] + state.far[s] == 0:
+        state.base[s] = _base_for(key)
+        state.last[s] = state.base[s] + (WINDOW - 1)
+        _near_put(state, s, key - state.base[s], quantity)
+    elif key < state.base[s]:
+        needed = _blocks_to_move(state, s)
+        if state.free_count < needed:
+            return needed
+        _move_window(state, blocks, directory, s, key)
+        _near_put(state, s, key - state.base[s], quantity)
+    else:
+        if state.free_count == 0:
+            return 1
+        block = blocks[_make_room(state, blocks, directory, s, key)]
+        _block_put(state, block, s, key, quantity)
+    return 0
 
 
 @kernel
@@ -521,9 +511,32 @@ def apply_events(
             if abs(side) == 1 and 0.0 <= event.value < np.inf:
                 s = (1 - side) >> 1
                 key = event.price_tick ^ (s - 1)
-                if not _set_level(state, blocks, directory, s, key, event.value):
-                    state.row = i
-                    return -1
+                if state.base[s] <= key <= state.last[s]:
+                    if event.value > 0.0:
+                        _near_put(state, s, key - state.base[s], event.value)
+                    else:
+                        _near_delete(state, s, key - state.base[s])
+                else:
+                    done = event.value == 0.0
+                    if key > state.last[s] and state.blocks[s] > 0:
+                        # Only rows go to other kernels from here: numba counts references to
+                        # each array that a call takes, atomically, which costs more than the call.
+                        at = _find_block(directory, s, state.blocks[s], key)
+                        block = blocks[directory[s, at].block]
+                        if done:
+                            _block_delete(state, block, s, key)
+                            if block.count == 0:
+                                _close_block(state, blocks, directory, s, at)
+                        else:
+                            done = _block_put(state, block, s, key, event.value)
+                            if done and key < directory[s, at].low:
+                                directory[s, at].low = key
+                    if not done:
+                        needed = _put_outside(state, blocks, directory, s, key, event.value)
+                        if needed > 0:
+                            state.row = i
+                            state.needed = needed
+                            return -1
             else:
                 state.rejected += 1
             if event.flags & _LAST == 0 or state.in_snapshot == 1 or state.is_valid == 0:
@@ -620,9 +633,8 @@ def move_far(
             block = blocks[directory[s, at].block]
             for i in range(block.count):
                 if state.blocks[s] == 0 or target.count == FILL:
-                    number = _open_block(state, to_blocks, to_dir, s, state.blocks[s])
-                    target = to_blocks[number]
-                    to_dir[s, state.blocks[s] - 1].low = block.key[i]
+                    end = state.blocks[s]
+                    target = to_blocks[_open_block(state, to_blocks, to_dir, s, end, block.key[i])]
                 target.key[target.count] = block.key[i]
                 target.quantity[target.count] = block.quantity[i]
                 target.count += 1

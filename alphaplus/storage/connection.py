@@ -143,4 +143,4 @@ async def _check(connection: Any, dsn: str, write: bool) -> None:
         "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'"
     )
     if write and read_only:
-        raise explained(pg.ReadOnlySQLTransactionError(), dsn)
+        raise explained(pg.ReadOnlySQLTransactionError("read-only"), dsn)

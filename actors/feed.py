@@ -1,0 +1,309 @@
+"""The actor of one shard of a venue: it holds connections and sends each symbol its events.
+
+Everything happens on one event loop. Frames that arrive together are decoded together; what
+comes out goes to the symbols' streams at once.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import orjson
+import ray
+
+from actors import names
+from alphaplus.config import Settings
+from alphaplus.errors import FeedError
+from alphaplus.feeds.capture import RawRecorder
+from alphaplus.feeds.connection import Route, VenueConnection
+from alphaplus.feeds.market_feed import FeedOutput, MarketFeed
+from alphaplus.instruments import Instrument, InstrumentKind
+from alphaplus.streams import Endpoint, EventSender, LatestSender, StreamKeys
+
+log = logging.getLogger(__name__)
+
+PUMP_EVERY_S: Final = 0.002
+TELL_EVERY_S: Final = 1.0
+RESTING_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedOptions:
+    """What a feed needs of the settings."""
+
+    exchange: str
+    symbols: tuple[str, ...]
+    streams: tuple[str, ...]
+    url: str | None
+    snapshot_limit: int
+    open_interest_poll_s: float
+    flush_s: float
+    max_buffered_frames: int
+    max_backlog_events: int
+    silent_after_s: float
+    record_dir: Path | None
+    log_level: str
+
+    @classmethod
+    def from_settings(cls, settings: Settings, url: str | None) -> Self:
+        """Pick the fields; `url` is the address of a local venue, None for the exchange."""
+        feeds = settings.feeds
+        return cls(
+            exchange=feeds.exchange,
+            symbols=feeds.symbols,
+            streams=feeds.streams,
+            url=url,
+            snapshot_limit=feeds.snapshot_limit,
+            open_interest_poll_s=feeds.open_interest_poll_s,
+            flush_s=feeds.flush_ms / 1e3,
+            max_buffered_frames=feeds.max_buffered_frames,
+            max_backlog_events=settings.streams.max_backlog_events,
+            silent_after_s=feeds.silent_after_s,
+            record_dir=feeds.record_dir,
+            log_level=settings.log.level,
+        )
+
+
+class Feed:
+    """One shard of a venue's symbols; `FeedActor` is the same as a Ray actor."""
+
+    def __init__(
+        self,
+        shard: int,
+        options: FeedOptions,
+        keys: StreamKeys | None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        logging.basicConfig(level=options.log_level)
+        self._name = names.feed_name(options.exchange, shard)
+        self._options = options
+        self._keys = keys
+        self._clock = clock
+        self._life = secrets.token_hex(8)
+        self._connection: VenueConnection | None = None
+        self._feed = MarketFeed([])
+        self._index: dict[str, int] = {}
+        self._senders: list[EventSender] = []
+        self._board: LatestSender | None = None
+        self._recorder: RawRecorder | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._frames: list[bytes] = []
+        self._times: list[int] = []
+        self._flush_planned = False
+        self._stopped = False
+
+    async def ready(self) -> str:
+        """Return what names this life of the actor; proof that it lives."""
+        return self._life
+
+    async def instruments(self) -> list[Instrument]:
+        """Ask the venue for the instruments of the wanted symbols (none wanted: all).
+
+        Raises UnknownSymbol, ConfigError or FeedDisconnected, each with what to do.
+        """
+        connection = self._connect(self._options.symbols)
+        try:
+            return list((await connection.load_markets()).values())
+        finally:
+            await connection.close()
+
+    async def start(self, board: Endpoint, routes: Mapping[str, Endpoint]) -> str:
+        """Subscribe to the symbols of `routes` and send their events there."""
+        if self._connection is not None:
+            assert self._board is not None
+            self._board.reconnect(board)
+            return self._life
+        options = self._options
+        self._board = LatestSender(board, name=self._name, keys=self._keys)
+        self._connection = self._connect(tuple(routes))
+        instruments = list((await self._connection.load_markets()).values())
+        self._feed = MarketFeed(instruments, max_buffered=options.max_buffered_frames)
+        self._index = {item.symbol: at for at, item in enumerate(instruments)}
+        self._senders = [
+            EventSender(
+                routes[item.symbol],
+                name=self._name,
+                exchange=item.exchange,
+                keys=self._keys,
+                max_backlog_events=options.max_backlog_events,
+            )
+            for item in instruments
+        ]
+        if options.record_dir is not None:
+            self._recorder = RawRecorder(options.record_dir, options.exchange)
+        self._spawn(self._connection.run())
+        self._spawn(self._pump())
+        self._spawn(self._tell())
+        if any(item.kind is not InstrumentKind.SPOT for item in instruments):
+            self._spawn(self._poll_open_interest(instruments))
+        return self._life
+
+    async def route(self, symbol: str, endpoint: Endpoint) -> None:
+        """Send a symbol's events to its actor's new life, beginning with a snapshot."""
+        index = self._index[symbol]
+        self._senders[index].reconnect(endpoint)
+        self._forward(self._feed.resync(index, self._clock()))
+
+    async def resync(self, exchange: str, symbol: str) -> None:
+        """Start a symbol's book again from a snapshot."""
+        log.info("%s: %s:%s asks for a snapshot", self._name, exchange, symbol)
+        self._forward(self._feed.resync(self._index[symbol], self._clock()))
+
+    async def stop(self, timeout_s: float) -> dict[str, Any]:
+        """End the connections, let the symbols take what is on its way, and report."""
+        self._stopped = True
+        if self._connection is not None:
+            await self._connection.close()
+        self._flush()
+        give_up = time.monotonic() + timeout_s
+        while any(not sender.pump() for sender in self._senders):
+            if time.monotonic() > give_up:
+                log.error("%s: %d events were not taken", self._name, self._backlog())
+                break
+            await asyncio.sleep(PUMP_EVERY_S)
+        await asyncio.sleep(RESTING_S)  # the last messages cross the sockets
+        for task in self._tasks:
+            task.cancel()
+        if self._recorder is not None:
+            self._recorder.close()
+        times = os.times()
+        return {
+            "name": self._name,
+            **self._counters(),
+            "pid": os.getpid(),
+            "cpu_s": times.user + times.system,
+        }
+
+    def _connect(self, symbols: Sequence[str]) -> VenueConnection:
+        options = self._options
+        return VenueConnection(
+            options.exchange,
+            symbols,
+            options.streams,
+            on_frame=self._on_frame,
+            on_connect=self._on_connect,
+            on_disconnect=self._on_disconnect,
+            base_url=options.url,
+            silent_after_s=options.silent_after_s,
+            clock=self._clock,
+        )
+
+    def _on_frame(self, frame: bytes, ts_recv: int) -> None:
+        self._frames.append(frame)
+        self._times.append(ts_recv)
+        if self._recorder is not None:
+            self._recorder.write(frame, ts_recv)
+        if not self._flush_planned:
+            self._flush_planned = True
+            asyncio.get_running_loop().call_later(self._options.flush_s, self._flush)
+
+    def _on_connect(self, route: Route) -> None:
+        log.info("%s: connected %s", self._name, route)
+
+    def _on_disconnect(self, route: Route, reason: str) -> None:
+        log.warning("%s: lost %s: %s", self._name, route, reason)
+        if route.carries_depth and not self._stopped:
+            self._flush()
+            lost = [self._index[symbol] for symbol in route.symbols]
+            self._forward(self._feed.on_disconnect(self._clock(), lost))
+
+    def _flush(self) -> None:
+        """Decode what has arrived and send it on."""
+        self._flush_planned = False
+        if not self._frames:
+            return
+        frames, self._frames = self._frames, []
+        times, self._times = self._times, []
+        self._forward(self._feed.on_frames(frames, times))
+
+    def _forward(self, output: FeedOutput) -> None:
+        for batch in output.batches:
+            if not self._senders[batch.instrument].send(batch.events):
+                self._forward(self._feed.resync(batch.instrument, self._clock()))
+        for wanted in output.wanted:
+            self._spawn(self._fetch_snapshot(wanted.instrument))
+        for letter in output.dead_letters:
+            log.warning("%s: unusable frame (%s)", self._name, letter.reason.name)
+
+    async def _fetch_snapshot(self, index: int) -> None:
+        assert self._connection is not None
+        instrument = self._feed.instruments[index]
+        try:
+            payload = await self._connection.fetch_snapshot(
+                instrument.symbol, self._options.snapshot_limit
+            )
+        except FeedError as error:
+            if not self._stopped:
+                log.error("%s: no snapshot of %s: %s", self._name, instrument.symbol, error)
+            return
+        self._flush()  # updates received before the snapshot are to be seen before it
+        ts_recv = self._clock()
+        if self._recorder is not None:
+            self._recorder.write_snapshot(instrument.venue_symbol, payload, ts_recv)
+        self._forward(self._feed.on_snapshot(index, payload, ts_recv))
+
+    async def _poll_open_interest(self, instruments: Sequence[Instrument]) -> None:
+        """Ask for every instrument once per period, evenly spread over it."""
+        assert self._connection is not None
+        period_s = self._options.open_interest_poll_s
+        while True:
+            for item in instruments:
+                await asyncio.sleep(period_s / len(instruments))
+                try:
+                    payload = await self._connection.fetch_open_interest(item.symbol)
+                except FeedError as error:
+                    log.warning("%s: no open interest of %s: %s", self._name, item.symbol, error)
+                    continue
+                self._on_frame(payload, self._clock())
+
+    async def _pump(self) -> None:
+        """Give waiting events another try; sleeps long while nothing waits."""
+        while True:
+            waiting = False
+            for sender in self._senders:
+                if sender.backlog_events:
+                    waiting |= not sender.pump()
+            await asyncio.sleep(PUMP_EVERY_S if waiting else RESTING_S)
+
+    async def _tell(self) -> None:
+        assert self._board is not None
+        while True:
+            self._board.send(f"{names.COUNTERS}{self._name}", orjson.dumps(self._counters()))
+            await asyncio.sleep(TELL_EVERY_S)
+
+    def _counters(self) -> dict[str, int]:
+        """Return what only the feed knows; the symbols count the rest."""
+        books = [self._feed.instrument_counters(at) for at in range(len(self._feed.instruments))]
+        return {
+            "bad_frames": sum(b.bad_frames for b in books)
+            + self._feed.counters.unattributed_bad_frames,
+            "dropped_frames": sum(b.dropped_frames for b in books),
+            "dropped_events": sum(sender.counters.dropped for sender in self._senders),
+            "duplicate_frames": sum(b.duplicates for b in books),
+            "reconnects": 0 if self._connection is None else self._connection.counters.reconnects,
+        }
+
+    def _backlog(self) -> int:
+        return sum(sender.backlog_events for sender in self._senders)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end_with_task)
+
+    def _end_with_task(self, task: asyncio.Task[Any]) -> None:
+        """A task that failed takes the actor along: Ray starts it again, and it subscribes anew."""
+        if task.cancelled() or task.exception() is None or self._stopped:
+            return
+        log.error("%s failed", self._name, exc_info=task.exception())
+        os._exit(1)
+
+
+FeedActor: Any = ray.remote(Feed)

@@ -1,0 +1,139 @@
+"""The actor that writes: rows come by stream, are made durable, acknowledged, then stored."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import ray
+
+from actors import names
+from alphaplus.errors import StorageError, StreamClosed
+from alphaplus.storage.tables import TableBatch
+from alphaplus.storage.writer import Writer
+from alphaplus.streams import Endpoint, LatestSender, RowBatch, RowReceiver, Transport
+
+log = logging.getLogger(__name__)
+
+TELL_EVERY_S: Final = 1.0
+RETRY_S: Final = 0.2
+
+
+class Store:
+    """One shard of the writers; `StoreActor` is the same as a Ray actor."""
+
+    def __init__(
+        self,
+        shard: int,
+        dsn: str,
+        spool_dir: Path,
+        transport: Transport,
+        *,
+        flush_rows: int,
+        flush_ms: float,
+        max_spool_mb: float,
+        log_level: str = "INFO",
+    ) -> None:
+        logging.basicConfig(level=log_level)
+        self._name = names.store_name(shard)
+        self._keys = transport.keys
+        self._writer = Writer(
+            dsn,
+            spool_dir,
+            flush_rows=flush_rows,
+            flush_ms=flush_ms,
+            max_spool_bytes=int(max_spool_mb * 1e6),
+        )
+        self._receiver = RowReceiver(transport)
+        self._board: LatestSender | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unusable = 0
+
+    async def start(self, board: Endpoint) -> Endpoint:
+        """Replay what an earlier life has left, then take in rows; return where they go."""
+        if self._board is None:
+            await self._writer.start()
+            self._board = LatestSender(board, name=self._name, keys=self._keys)
+            self._tasks = [
+                asyncio.create_task(self._receive(), name="receive"),
+                asyncio.create_task(self._tell(), name="tell"),
+            ]
+            for task in self._tasks:
+                task.add_done_callback(_end_with_task)
+        else:
+            self._board.reconnect(board)
+        return self._receiver.endpoint
+
+    async def drain(self, timeout_s: float) -> dict[str, Any]:
+        """Write everything that was accepted, and report. Symbols drain before the store."""
+        self._tasks[1].cancel()
+        await self._writer.drain(timeout_s)
+        return self.report()
+
+    def report(self) -> dict[str, Any]:
+        """Return the writer's counters and this process's costs."""
+        times = os.times()
+        return {**self._counters(), "pid": os.getpid(), "cpu_s": times.user + times.system}
+
+    async def close(self) -> None:
+        """End the connections; to be called after `drain`."""
+        for task in self._tasks:
+            task.remove_done_callback(_end_with_task)
+            task.cancel()
+        self._receiver.close()
+        await self._writer.close()
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                arrived = await self._receiver.recv_async()
+            except StreamClosed:
+                return
+            batches = [batch for item in arrived if (batch := self._read(item)) is not None]
+            while True:
+                try:
+                    await self._writer.accept(batches)
+                    break
+                except StorageError as error:  # full: senders keep their rows until it is not
+                    log.error("%s: %s", self._name, error)
+                    await asyncio.sleep(RETRY_S)
+            for item in arrived:
+                self._receiver.ack(item.sender, item.number)
+
+    def _read(self, item: RowBatch) -> TableBatch | None:
+        try:
+            return TableBatch.from_key(item.table, item.payload)
+        except StorageError as error:
+            self._unusable += item.count
+            log.error("%s: %d rows from %s: %s", self._name, item.count, item.sender.name, error)
+            return None
+
+    async def _tell(self) -> None:
+        assert self._board is not None  # set before the task starts
+        while True:
+            self._board.send(f"{names.COUNTERS}{self._name}", orjson.dumps(self._counters()))
+            await asyncio.sleep(TELL_EVERY_S)
+
+    def _counters(self) -> dict[str, int]:
+        stats = self._writer.stats
+        return {
+            "rows_accepted": stats.accepted + stats.replayed,
+            "rows_written": stats.written,
+            "rows_duplicate": stats.duplicate,
+            "rows_retried": stats.retried,
+            "rows_dead": stats.dead + stats.quarantined + self._unusable,
+            "rows_pending": stats.pending,
+        }
+
+
+def _end_with_task(task: asyncio.Task[None]) -> None:
+    """A task that failed takes the actor along: Ray starts it again and the spool is replayed."""
+    if task.cancelled() or task.exception() is None:
+        return
+    log.error("the store failed", exc_info=task.exception())
+    os._exit(1)
+
+
+StoreActor: Any = ray.remote(Store)

@@ -1,0 +1,339 @@
+"""The supervisor: creates the fleet, joins its streams, repairs it, and drains it.
+
+    feed --events--> symbol --states--> portfolio
+                     symbol --rows----> store
+
+An actor that died is started again by Ray, empty and with new endpoints. The supervisor
+notices its silence on the board, and joins it again; its feed then sends a fresh snapshot.
+"""
+
+import asyncio
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError
+
+from actors import names
+from actors.feed import FeedActor, FeedOptions
+from actors.portfolio import PortfolioRiskActor
+from actors.store import StoreActor
+from actors.symbol import SymbolActor, SymbolOptions
+from alphaplus.config import Settings
+from alphaplus.instruments import Instrument
+from alphaplus.streams import Endpoint, StreamKeys, Transport, make_run_directory
+
+log = logging.getLogger(__name__)
+
+WATCH_EVERY_S: Final = 1.0
+SILENT_AFTER_S: Final = 4.0
+"""An actor not heard of for so long is asked whether it is still the one we know."""
+ASK_TIMEOUT_S: Final = 10.0
+STORE_SHARD: Final = 0
+
+
+@dataclass(slots=True)
+class _Member:
+    """An actor of the fleet, and the life of it that has been joined."""
+
+    handle: ActorHandle[Any]
+    life: Any = None
+
+
+@dataclass(slots=True)
+class _Feed(_Member):
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Fleet:
+    """Everyone, by name."""
+
+    portfolio: _Member
+    store: _Member
+    feeds: dict[str, _Feed] = field(default_factory=dict)
+    symbols: dict[str, _Member] = field(default_factory=dict)
+
+
+class Supervisor:
+    """Owns the fleet; `SupervisorActor` is the same as a Ray actor."""
+
+    def __init__(self, settings: Settings, dsn: str, venue_url: str | None) -> None:
+        logging.basicConfig(level=settings.log.level)
+        self._settings = settings
+        self._dsn = dsn
+        self._venue_url = venue_url
+        self._run_directory: Path | None = None
+        self._transport = self._new_transport()
+        self._fleet: _Fleet | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._progress = "created"
+        self._repairs = 0
+
+    def _new_transport(self) -> Transport:
+        streams = self._settings.streams
+        if streams.transport == "tcp":
+            return Transport.tcp(streams.host, StreamKeys.generate())
+        self._run_directory = make_run_directory()
+        return Transport.ipc(self._run_directory)
+
+    async def start(self) -> dict[str, Any]:
+        """Create everyone and join their streams; returns the symbols when data flows.
+
+        Raises ConfigError or UnknownSymbol for what the user has to change.
+        """
+        feeds = self._settings.feeds
+        self._progress = "loading markets"
+        first = self._create_feed(0)
+        instruments: list[Instrument] = await first.handle.instruments.remote()
+        self._progress = "starting portfolio and store"
+        fleet = self._fleet = _Fleet(
+            portfolio=self._create_portfolio(instruments), store=self._create_store()
+        )
+        fleet.portfolio.life = await fleet.portfolio.handle.ready.remote()
+        fleet.store.life = await fleet.store.handle.start.remote(fleet.portfolio.life)
+        await self._create_symbols(fleet, instruments)
+        wanted = [item.symbol for item in instruments]
+        for shard, start in enumerate(range(0, len(wanted), feeds.symbols_per_feed)):
+            member = first if shard == 0 else self._create_feed(shard)
+            member.symbols = tuple(wanted[start : start + feeds.symbols_per_feed])
+            fleet.feeds[names.feed_name(feeds.exchange, shard)] = member
+            await self._join_feed(fleet, member)
+        self._progress = "running"
+        self._watcher = asyncio.create_task(self._watch(fleet), name="watch")
+        return {"symbols": wanted}
+
+    async def progress(self) -> str:
+        """Say how far the start has come."""
+        return self._progress
+
+    async def resync(self, exchange: str, symbol: str) -> None:
+        """Have a symbol's feed send a new snapshot."""
+        for member in self._feeds():
+            if symbol in member.symbols:
+                await member.handle.resync.remote(exchange, symbol)
+
+    async def stats(self) -> dict[str, Any]:
+        """Return the counters of the whole fleet."""
+        assert self._fleet is not None
+        stats: dict[str, Any] = await self._fleet.portfolio.handle.stats.remote()
+        return {**stats, "repairs": self._repairs}
+
+    async def drain(self) -> dict[str, Any]:
+        """Stop the feeds, let queues empty, write every row; return everyone's report."""
+        if self._fleet is None:
+            return {"symbols": [], "feeds": [], "store": {}, "portfolio": {}}
+        fleet, self._fleet = self._fleet, None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        timeout_s = self._settings.fleet.drain_timeout_s
+        self._progress = "stopping feeds"
+        feeds = await _all(f.handle.stop.remote(timeout_s / 4) for f in fleet.feeds.values())
+        self._progress = "emptying queues"
+        symbols = await _all(s.handle.drain.remote(timeout_s / 2) for s in fleet.symbols.values())
+        self._progress = "writing rows"
+        store = await fleet.store.handle.drain.remote(timeout_s)
+        portfolio = await fleet.portfolio.handle.report.remote()
+        await fleet.store.handle.close.remote()
+        if self._run_directory is not None:
+            shutil.rmtree(self._run_directory, ignore_errors=True)
+        self._progress = "drained"
+        times = os.times()
+        return {
+            "feeds": feeds,
+            "symbols": symbols,
+            "store": store,
+            "portfolio": portfolio,
+            "supervisor": {"pid": os.getpid(), "cpu_s": times.user + times.system},
+            "repairs": self._repairs,
+        }
+
+    def _feeds(self) -> list[_Feed]:
+        return [] if self._fleet is None else list(self._fleet.feeds.values())
+
+    def _create_feed(self, shard: int) -> _Feed:
+        settings, fleet = self._settings, self._settings.fleet
+        handle = FeedActor.options(
+            **_options(
+                names.feed_name(settings.feeds.exchange, shard),
+                fleet.feed_cpus,
+                fleet.feed_memory_mb,
+            )
+        ).remote(
+            shard,
+            FeedOptions.from_settings(settings, self._venue_url),
+            self._transport.keys,
+        )
+        return _Feed(handle)
+
+    def _create_portfolio(self, instruments: Sequence[Instrument]) -> _Member:
+        settings, fleet = self._settings, self._settings.fleet
+        options = _options(names.PORTFOLIO, fleet.portfolio_cpus, fleet.portfolio_memory_mb)
+        return _Member(
+            PortfolioRiskActor.options(**options).remote(
+                instruments,
+                self._transport,
+                default_leverage=settings.portfolio.default_leverage,
+                stale_after_ms=fleet.stale_after_ms,
+                log_level=settings.log.level,
+            )
+        )
+
+    def _create_store(self) -> _Member:
+        storage, fleet = self._settings.storage, self._settings.fleet
+        options = _options(names.store_name(STORE_SHARD), fleet.store_cpus, fleet.store_memory_mb)
+        return _Member(
+            StoreActor.options(**options).remote(
+                STORE_SHARD,
+                self._dsn,
+                storage.data_dir / "spool" / str(STORE_SHARD),
+                self._transport,
+                flush_rows=storage.flush_rows,
+                flush_ms=storage.flush_ms,
+                max_spool_mb=storage.max_spool_mb,
+                log_level=self._settings.log.level,
+            )
+        )
+
+    async def _create_symbols(self, fleet: _Fleet, instruments: Sequence[Instrument]) -> None:
+        """Start the symbols' actors in waves: the first alone, as it compiles what the others
+        then find in the cache."""
+        by_symbol: dict[str, list[Instrument]] = {}
+        for item in instruments:
+            by_symbol.setdefault(item.symbol, []).append(item)
+        wanted, wave = list(by_symbol), 1
+        while wanted:
+            now, wanted = wanted[:wave], wanted[wave:]
+            wave = self._settings.fleet.start_wave
+            members = {symbol: self._create_symbol(symbol, by_symbol[symbol]) for symbol in now}
+            lives = await _all(member.handle.ready.remote() for member in members.values())
+            for (symbol, member), life in zip(members.items(), lives, strict=True):
+                member.life = life
+                fleet.symbols[symbol] = member
+            await _all(self._join_symbol(fleet, member) for member in members.values())
+            self._progress = f"{len(fleet.symbols)} of {len(by_symbol)} symbols"
+
+    def _create_symbol(self, symbol: str, instruments: list[Instrument]) -> _Member:
+        fleet = self._settings.fleet
+        options = _options(names.symbol_name(symbol), fleet.symbol_cpus, fleet.symbol_memory_mb)
+        return _Member(
+            SymbolActor.options(**options).remote(
+                symbol, instruments, _symbol_options(self._settings), self._transport
+            )
+        )
+
+    async def _join_symbol(self, fleet: _Fleet, member: _Member) -> None:
+        await member.handle.start.remote(fleet.portfolio.life, fleet.store.life)
+
+    async def _join_feed(self, fleet: _Fleet, member: _Feed) -> None:
+        routes: dict[str, Endpoint] = {s: fleet.symbols[s].life for s in member.symbols}
+        member.life = await member.handle.start.remote(fleet.portfolio.life, routes)
+
+    async def _watch(self, fleet: _Fleet) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                await self._repair(fleet)
+            except (RayActorError, TimeoutError) as error:
+                log.warning("an actor is not back yet: %s", error)
+
+    async def _repair(self, fleet: _Fleet) -> None:
+        """Find who has not been heard of, and join again whoever lives anew."""
+        board = await _in_time(fleet.portfolio.handle.ready.remote())
+        if board != fleet.portfolio.life:
+            fleet.portfolio.life = board
+            await self._join_everyone(fleet)
+            return
+        heard = await _in_time(fleet.portfolio.handle.heard.remote())
+        silent_since = time.time_ns() - int(SILENT_AFTER_S * 1e9)
+        silent = {name for name, when in heard.items() if when < silent_since}
+        if names.store_name(STORE_SHARD) in silent:
+            life = await _in_time(fleet.store.handle.start.remote(fleet.portfolio.life))
+            if life != fleet.store.life:
+                self._say_repaired(names.store_name(STORE_SHARD))
+                fleet.store.life = life
+                await _all(self._join_symbol(fleet, item) for item in fleet.symbols.values())
+        for symbol, member in fleet.symbols.items():
+            if names.symbol_name(symbol) in silent:
+                await self._repair_symbol(fleet, symbol, member)
+        for name, feed in fleet.feeds.items():
+            if name in silent and await _in_time(feed.handle.ready.remote()) != feed.life:
+                self._say_repaired(name)
+                await self._join_feed(fleet, feed)
+
+    async def _repair_symbol(self, fleet: _Fleet, symbol: str, member: _Member) -> None:
+        life = await _in_time(member.handle.ready.remote())
+        if life == member.life:
+            return
+        self._say_repaired(names.symbol_name(symbol))
+        member.life = life
+        await self._join_symbol(fleet, member)
+        for feed in fleet.feeds.values():
+            if symbol in feed.symbols:
+                await feed.handle.route.remote(symbol, life)
+
+    async def _join_everyone(self, fleet: _Fleet) -> None:
+        self._say_repaired(names.PORTFOLIO)
+        fleet.store.life = await _in_time(fleet.store.handle.start.remote(fleet.portfolio.life))
+        await _all(self._join_symbol(fleet, item) for item in fleet.symbols.values())
+        for feed in fleet.feeds.values():
+            await self._join_feed(fleet, feed)
+
+    def _say_repaired(self, name: str) -> None:
+        self._repairs += 1
+        log.warning("%s lives anew; joining its streams again", name)
+
+
+def _options(name: str, cpus: float, memory_mb: float) -> dict[str, Any]:
+    """Return Ray's options of a fleet actor.
+
+    Calls are not retried, as batches are not idempotent; the name is free again once the
+    supervisor, which owns the actor, is gone.
+    """
+    return {
+        "name": name,
+        "namespace": names.NAMESPACE,
+        "num_cpus": cpus,
+        "memory": int(memory_mb * 1e6),
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        "scheduling_strategy": "SPREAD",
+    }
+
+
+def _symbol_options(settings: Settings) -> SymbolOptions:
+    storage, analysis = settings.storage, settings.analysis
+    return SymbolOptions(
+        stale_after_ms=settings.fleet.stale_after_ms,
+        state_interval_ms=settings.fleet.state_interval_ms,
+        imbalance_levels=analysis.imbalance_levels,
+        depth_bps=analysis.depth_bps,
+        cost_notionals=analysis.cost_notionals,
+        deltas=storage.deltas,
+        snapshot_depth=storage.snapshot_depth,
+        snapshot_interval_ms=storage.snapshot_interval_ms,
+        analysis_interval_ms=storage.analysis_interval_ms,
+        flush_rows=storage.flush_rows,
+        flush_ms=storage.flush_ms,
+        max_unacked_rows=settings.streams.max_unacked_rows,
+        log_level=settings.log.level,
+    )
+
+
+async def _all(awaitables: Any) -> list[Any]:
+    return list(await asyncio.gather(*awaitables))
+
+
+async def _in_time(awaitable: Any) -> Any:
+    async with asyncio.timeout(ASK_TIMEOUT_S):
+        return await awaitable
+
+
+SupervisorActor: Any = ray.remote(Supervisor)

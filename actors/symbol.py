@@ -1,0 +1,322 @@
+"""The actor of one symbol: it owns the symbol's books on every exchange and their measures.
+
+One thread receives events, applies them and publishes; Ray's calls only ask. A call waits
+for the batch in hand, never for the network.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import ray
+from alphaplus.analysis.analyzer import Analyzer
+from alphaplus.latency import LatencyHistogram
+
+from actors import names
+from alphaplus.analysis.market import Market
+from alphaplus.errors import StreamClosed, UnknownSymbol
+from alphaplus.events import Flag, Kind
+from alphaplus.instruments import Instrument
+from alphaplus.storage.market_rows import MarketRows
+from alphaplus.streams import (
+    Endpoint,
+    EventBatch,
+    EventReceiver,
+    LatestSender,
+    RowSender,
+    Transport,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_PAUSE_MS: Final = 250
+"""Longest sleep of the receiving thread; data wakes it at once, this is for what is due."""
+LATENCIES_EVERY_NS: Final = 5_000_000_000
+MOVE_BPS: Final = 2.0
+"""A mid that moved so far since the last state is told at once, not at the next interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolOptions:
+    """What a symbol's actor needs of the settings; plain data, so that the actor starts lean."""
+
+    stale_after_ms: float
+    state_interval_ms: float
+    imbalance_levels: tuple[int, ...]
+    depth_bps: tuple[float, ...]
+    cost_notionals: tuple[float, ...]
+    deltas: bool
+    snapshot_depth: int
+    snapshot_interval_ms: float
+    analysis_interval_ms: float
+    flush_rows: int
+    flush_ms: float
+    max_unacked_rows: int
+    log_level: str = "INFO"
+
+
+@dataclass(slots=True)
+class _Venue:
+    """One exchange's market of the symbol, and what is due to whom."""
+
+    market: Market
+    rows: MarketRows
+    told_mid: float = 0.0
+    next_state: int = 0
+    next_latencies: int = 0
+    asked_resync: int = 0
+    refused_rows: int = 0
+    latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
+
+
+class Symbol:
+    """All books of one symbol; `SymbolActor` is the same as a Ray actor."""
+
+    def __init__(
+        self,
+        symbol: str,
+        instruments: Sequence[Instrument],
+        options: SymbolOptions,
+        transport: Transport,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        logging.basicConfig(level=options.log_level)
+        self.symbol = symbol
+        self._options = options
+        self._keys = transport.keys
+        self._clock = clock
+        self._venues = {item.exchange: self._venue(item) for item in instruments}
+        self._receiver = EventReceiver(transport)
+        self._board: LatestSender | None = None
+        self._store: RowSender | None = None
+        self._unsent: list[tuple[bytes, int]] = []
+        self._rows_sent = 0
+        self._next_flush = 0
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=symbol, daemon=True)
+
+    def ready(self) -> Endpoint:
+        """Return where to send this symbol's events; proof that the actor lives."""
+        return self._receiver.endpoint
+
+    def start(self, board: Endpoint, store: Endpoint | None) -> None:
+        """Begin to receive; states go to `board`, rows to `store`. May be called again to
+        point the actor to successors of both."""
+        with self._lock:
+            if self._board is None:
+                name = names.symbol_name(self.symbol)
+                self._board = LatestSender(board, name=name, keys=self._keys)
+                if store is not None:
+                    self._store = RowSender(
+                        store,
+                        name=name,
+                        keys=self._keys,
+                        max_unacked_rows=self._options.max_unacked_rows,
+                    )
+            else:
+                self._board.reconnect(board)
+                if self._store is not None and store is not None:
+                    self._store.reconnect(store)
+        if not self._thread.is_alive() and not self._stopping.is_set():
+            self._thread.start()
+
+    def summary(self, exchange: str | None = None) -> dict[str, Any]:
+        """Return where the symbol stands on an exchange (default: its first)."""
+        from alphaplus.analysis.state import summary
+
+        with self._lock:
+            now = self._clock()
+            state = self._find(exchange).market.state(now)
+        return summary(state[0], now_ns=now, stale_after_ms=self._options.stale_after_ms)
+
+    def book(self, exchange: str | None = None, depth: int = 20) -> dict[str, Any]:
+        """Return the best `depth` levels of the book on an exchange."""
+        with self._lock:
+            return self._find(exchange).market.book_view(depth, self._clock())
+
+    def analysis(self, exchange: str | None = None) -> dict[str, Any]:
+        """Return the measures of the book on an exchange."""
+        with self._lock:
+            return self._find(exchange).market.analysis_view(self._clock())
+
+    def drain(self, timeout_s: float) -> dict[str, Any]:
+        """Take in what is on its way, hand over every row, and report; the thread ends.
+
+        To be called after the feeds have stopped sending.
+        """
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        with self._lock:
+            self._flush_rows(self._clock(), everything=True)
+            self._tell_board(self._clock(), everything=True)
+        if self._store is not None and not self._store.wait_drained(timeout_s):
+            log.error("%s: %d rows were not acknowledged", self.symbol, self._store.unacked)
+        return self.report()
+
+    def report(self) -> dict[str, Any]:
+        """Return counters, latencies and hashes of all books, for the run's summary."""
+        with self._lock:
+            now = self._clock()
+            latencies = LatencyHistogram()
+            for venue in self._venues.values():
+                latencies = latencies + venue.latencies
+            times = os.times()
+            return {
+                "symbol": self.symbol,
+                "states": [venue.market.state(now) for venue in self._venues.values()],
+                "book_hash": {
+                    name: venue.market.book.state_hash() for name, venue in self._venues.items()
+                },
+                "latencies": latencies.to_bytes(),
+                "rows_sent": self._rows_sent,
+                "rows_refused": sum(venue.refused_rows for venue in self._venues.values()),
+                "holes": self._receiver.counters.holes,
+                "failure": None if self._failure is None else repr(self._failure),
+                "pid": os.getpid(),
+                "cpu_s": times.user + times.system,
+            }
+
+    def _venue(self, instrument: Instrument) -> _Venue:
+        options = self._options
+        analyzer = Analyzer(
+            instrument,
+            imbalance_levels=options.imbalance_levels,
+            depth_bps=options.depth_bps,
+            cost_notionals=options.cost_notionals,
+        )
+        market = Market(instrument, analyzer, stale_after_ms=options.stale_after_ms)
+        rows = MarketRows(
+            market,
+            deltas=options.deltas,
+            snapshot_depth=options.snapshot_depth,
+            snapshot_interval_ms=options.snapshot_interval_ms,
+            analysis_interval_ms=options.analysis_interval_ms,
+        )
+        return _Venue(market, rows)
+
+    def _find(self, exchange: str | None) -> _Venue:
+        if exchange is None:
+            return next(iter(self._venues.values()))
+        try:
+            return self._venues[exchange]
+        except KeyError:
+            listed = ", ".join(self._venues)
+            raise UnknownSymbol(
+                f"Expected an exchange that lists {self.symbol} ({listed}), was {exchange}."
+            ) from None
+
+    def _run(self) -> None:
+        try:
+            while True:
+                stopping = self._stopping.is_set()
+                batches = self._receiver.recv(timeout_ms=0 if stopping else self._pause_ms())
+                if stopping and not batches:
+                    return
+                self._work(batches)
+        except StreamClosed:
+            log.info("%s: the stream of events is closed", self.symbol)
+        except BaseException as error:  # the thread's end must be seen, or the book goes quiet
+            self._failure = error
+            log.exception("%s: the receiving thread failed", self.symbol)
+            os._exit(1)  # Ray restarts the actor, and its feed sends a fresh snapshot
+
+    def _work(self, batches: list[EventBatch]) -> None:
+        with self._lock:
+            for batch in batches:
+                self._apply(batch)
+            now = self._clock()
+            self._tell_board(now)
+            self._flush_rows(now)
+
+    def _apply(self, batch: EventBatch) -> None:
+        venue = self._venues[batch.exchange]
+        events = batch.events
+        if batch.hole:
+            venue.market.mark_hole()
+            if not np.any(events["kind"] == Kind.STATUS):  # the feed does not know of the loss
+                self._ask_resync(venue)
+        venue.market.apply(events)
+        venue.rows.add(events)
+        if venue.market.needs_resync:
+            log.warning("%s: the book differs from the venue's best prices", self.symbol)
+            venue.market.audit.reset()
+            self._ask_resync(venue)
+        published = self._clock()
+        messages = events[(events["flags"] & Flag.LAST != 0) & (events["kind"] != Kind.STATUS)]
+        venue.latencies.record(published - messages["ts_recv"])
+
+    def _ask_resync(self, venue: _Venue) -> None:
+        """Ask the feed for a snapshot, at most once a second; the answer comes by the stream."""
+        now = self._clock()
+        if now < venue.asked_resync + 1_000_000_000:
+            return
+        venue.asked_resync = now
+        instrument = venue.market.instrument
+        try:
+            names.supervisor().resync.remote(instrument.exchange, instrument.symbol)
+        except LookupError as error:
+            log.warning("%s: cannot ask for a snapshot: %s", self.symbol, error)
+
+    def _tell_board(self, now: int, *, everything: bool = False) -> None:
+        if self._board is None:
+            return
+        for exchange, venue in self._venues.items():
+            if not (everything or now >= venue.next_state or _moved(venue)):
+                continue
+            venue.next_state = now + int(self._options.state_interval_ms * 1e6)
+            found = venue.market.analysis
+            venue.told_mid = 0.0 if found is None or found.mid is None else found.mid
+            self._board.send(f"{names.STATE}{exchange}:{self.symbol}", venue.market.state(now))
+            if everything or now >= venue.next_latencies:
+                venue.next_latencies = now + LATENCIES_EVERY_NS
+                key = f"{names.LATENCIES}{exchange}:{self.symbol}"
+                self._board.send(key, venue.latencies.to_bytes())
+        self._board.pump()
+
+    def _flush_rows(self, now: int, *, everything: bool = False) -> None:
+        if self._store is None:
+            return
+        if now < self._next_flush and not everything:
+            self._store.pump()
+            return
+        self._next_flush = now + int(self._options.flush_ms * 1e6)
+        for venue in self._venues.values():
+            for batch in venue.rows.take(now):
+                if self._store.send(batch.key, batch.rows):
+                    self._rows_sent += len(batch)
+                else:
+                    self._refuse(venue, batch.table, len(batch))
+        self._store.pump()
+
+    def _refuse(self, venue: _Venue, table: str, rows: int) -> None:
+        """The store is too far behind and memory is bounded: count, say, and mark the market."""
+        if not venue.refused_rows:
+            log.error("%s: the store is behind; rows of %s are lost", self.symbol, table)
+        venue.refused_rows += rows
+        venue.market.dropped += rows
+
+    def _pause_ms(self) -> int:
+        due = min(venue.next_state for venue in self._venues.values())
+        if self._store is not None:
+            due = min(due, self._next_flush)
+        return min(max((due - self._clock()) // 1_000_000, 1), MAX_PAUSE_MS)
+
+
+def _moved(venue: _Venue) -> bool:
+    found = venue.market.analysis
+    if found is None or found.mid is None:
+        return False
+    if not venue.told_mid:
+        return True
+    return bool(abs(found.mid - venue.told_mid) > venue.told_mid * MOVE_BPS * 1e-4)
+
+
+SymbolActor: Any = ray.remote(Symbol)

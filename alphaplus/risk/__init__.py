@@ -1,0 +1,1 @@
+"""Risk of positions and portfolios."""

@@ -1,0 +1,289 @@
+"""Market events from a feed to a symbol: exact while they flow, and loud when they do not.
+
+A book must see every event or know that it did not. The sender numbers every `send`; batches
+that wait for a busy receiver leave joined, under the range of their numbers. A missing number,
+or a sender that started anew, reaches the receiver as `EventBatch.hole`.
+"""
+
+import itertools
+import logging
+import secrets
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+import zmq
+
+from alphaplus.errors import StreamClosed
+from alphaplus.events import EVENT, EventArray
+from alphaplus.streams._sockets import (
+    Closing,
+    Receiver,
+    Socket,
+    connect,
+    disconnect,
+    events_of,
+    try_recv,
+    try_send,
+)
+from alphaplus.streams.counters import StreamCounters
+from alphaplus.streams.endpoint import Endpoint, StreamKeys, Transport
+
+logger = logging.getLogger(__name__)
+
+HIGH_WATER: Final = 4
+"""Messages on their way; more would make them old before the sender could join them."""
+MAX_MESSAGE_EVENTS: Final = 8192
+"""Joined batches end here (393 kB), unless a single one is bigger."""
+MAX_TAKE_EVENTS: Final = 65_536
+"""One `recv` ends here, so that a fast sender cannot keep it from returning."""
+
+_MAGIC: Final = 0xA1E1
+_HEADER: Final = struct.Struct("<HBBIQQQq")
+"""magic, bytes of the name, bytes of the exchange, events, epoch, first, last, ts_send; then
+both texts."""
+
+
+class _Waiting(NamedTuple):
+    payload: bytes
+    events: int
+    ts_send: int
+
+
+class EventSender(Closing):
+    """Send the events of one symbol on one exchange, from one thread."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        name: str,
+        exchange: str,
+        keys: StreamKeys | None = None,
+        max_backlog_events: int = 200_000,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Connect in the background; `name` is unique among the senders of one receiver."""
+        self.counters = StreamCounters()
+        self.name = name
+        self._suffix = name.encode() + exchange.encode()
+        self._lengths = len(name.encode()), len(exchange.encode())
+        self._keys = keys
+        self._max_backlog_events = max_backlog_events
+        self._clock = clock
+        self._backlog: deque[_Waiting] = deque()
+        self._backlog_events = 0
+        self._socket: Socket | None = None
+        self.reconnect(endpoint)
+
+    @property
+    def backlog_events(self) -> int:
+        """Events that wait here for the receiver; `pump` until it is 0."""
+        return self._backlog_events
+
+    def reconnect(self, endpoint: Endpoint) -> None:
+        """Send to a receiver that has moved, under a new epoch.
+
+        What waited here is dropped: it continues a book that the receiver no longer has.
+        """
+        if self._socket is not None:
+            disconnect(self._socket)
+            self._socket = None
+        self._drop_backlog("the receiver has moved")
+        self._epoch = secrets.randbits(64)
+        self._next = 1
+        self._socket = connect(zmq.PUSH, endpoint, self._keys, high_water=HIGH_WATER)
+        self.endpoint = endpoint
+
+    def send(self, events: EventArray) -> bool:
+        """Send a batch, or keep it for a busy receiver; the array may be used again at once.
+
+        Returns False if the receiver was busy for so long that everything that waited, this
+        batch included, was dropped: the caller must send a new snapshot. Never blocks.
+        Raises StreamClosed after `close`.
+        """
+        socket = self._open_socket()
+        if events.dtype != EVENT:
+            raise TypeError(f"Expected events of dtype EVENT, was {events.dtype}.")
+        if len(events) == 0:
+            return True
+        batch = _Waiting(events.tobytes(), len(events), self._clock())
+        if not self._backlog and self._transmit(socket, [batch]):
+            return True
+        self._backlog.append(batch)
+        self._backlog_events += batch.events
+        self.pump()
+        if self._backlog_events > self._max_backlog_events:
+            self._drop_backlog("the receiver is too slow")
+            return False
+        return True
+
+    def pump(self) -> bool:
+        """Send what waits, as far as the receiver takes it; True if nothing waits any more."""
+        socket = self._open_socket()
+        while self._backlog and events_of(socket) & zmq.POLLOUT:
+            batches = self._next_message()
+            if not self._transmit(socket, batches):
+                break
+            for batch in batches:
+                self._backlog.popleft()
+                self._backlog_events -= batch.events
+        return not self._backlog
+
+    def close(self) -> None:
+        """Close at once; what the receiver has not taken is dropped."""
+        if self._socket is not None:
+            disconnect(self._socket)
+            self._socket = None
+            self._drop_backlog("the sender closes")
+
+    def _open_socket(self) -> Socket:
+        if self._socket is None:
+            raise StreamClosed(f"The stream of {self.name} is closed.")
+        return self._socket
+
+    def _next_message(self) -> list[_Waiting]:
+        totals = itertools.accumulate(batch.events for batch in self._backlog)
+        fitting = sum(1 for _ in itertools.takewhile(lambda n: n <= MAX_MESSAGE_EVENTS, totals))
+        return list(itertools.islice(self._backlog, max(fitting, 1)))
+
+    def _transmit(self, socket: Socket, batches: list[_Waiting]) -> bool:
+        count = sum(batch.events for batch in batches)
+        last = self._next + len(batches) - 1
+        header = _HEADER.pack(
+            _MAGIC, *self._lengths, count, self._epoch, self._next, last, batches[0].ts_send
+        )
+        payload = b"".join(batch.payload for batch in batches)
+        if not try_send(socket, (header + self._suffix, payload)):
+            return False
+        self._next = last + 1
+        self.counters.sent += count
+        self.counters.batches += 1
+        self.counters.coalesced += len(batches) - 1
+        return True
+
+    def _drop_backlog(self, reason: str) -> None:
+        if not self._backlog:
+            return
+        logger.warning(
+            "%s: dropped %d events in %d batches, %s",
+            self.name,
+            self._backlog_events,
+            len(self._backlog),
+            reason,
+        )
+        self._next += len(self._backlog)  # their numbers are the hole that the receiver sees
+        self.counters.dropped += self._backlog_events
+        self._backlog.clear()
+        self._backlog_events = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventBatch:
+    """Events of one sender in their order; `hole` says that something before them is missing."""
+
+    sender: str
+    exchange: str
+    events: EventArray
+    first: int
+    """Numbers of the first and the last `send` that are inside."""
+    last: int
+    hole: bool
+    ts_send: int
+    """When the oldest of them was given to `send`, ns since 1970 UTC."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """Messages of one sender that follow each other without a hole."""
+
+    exchange: str
+    first: int
+    last: int
+    hole: bool
+    ts_send: int
+    payloads: list[bytes] = field(default_factory=list)
+
+
+class EventReceiver(Receiver[EventBatch]):
+    """Receive the events of one symbol from all of its feeds."""
+
+    high_water = HIGH_WATER
+
+    def __init__(self, transport: Transport, *, address: str | None = None) -> None:
+        """Bind to a fresh address, or to `address` to take the place of a dead receiver."""
+        self._expected: dict[str, tuple[int, int]] = {}  # sender -> epoch, next number
+        super().__init__(transport, address=address)
+
+    def _take(self) -> list[EventBatch]:
+        runs: list[tuple[str, _Run]] = []
+        latest: dict[str, _Run] = {}
+        budget = MAX_TAKE_EVENTS
+        while budget > 0 and (parts := try_recv(self._socket)) is not None:
+            parsed = _parse(parts)
+            if parsed is None:
+                self._reject("it is no event batch")
+                continue
+            sender, epoch, run, count = parsed
+            budget -= count
+            self.counters.received += count
+            self.counters.batches += 1
+            run.hole = self._is_hole(sender, epoch, run)
+            if sender in latest and not run.hole:
+                latest[sender].last = run.last
+                latest[sender].payloads += run.payloads
+                self.counters.coalesced += 1
+            else:
+                latest[sender] = run
+                runs.append((sender, run))
+        return [_batch(sender, run) for sender, run in runs]
+
+    def _is_hole(self, sender: str, epoch: int, run: _Run) -> bool:
+        """Compare a message with what should come next; a first contact should start at 1."""
+        known_epoch, expected = self._expected.get(sender, (epoch, 1))
+        self._expected[sender] = epoch, run.last + 1
+        if known_epoch == epoch and expected == run.first:
+            return False
+        self.counters.holes += 1
+        if known_epoch != epoch:
+            logger.warning("%s started anew; its book needs a snapshot", sender)
+        else:
+            logger.warning("Expected batch %d of %s, was %d", expected, sender, run.first)
+        return True
+
+
+def _parse(parts: list[bytes]) -> tuple[str, int, _Run, int] | None:
+    """Return sender, epoch, message and its number of events; None if it is not ours."""
+    if len(parts) != 2 or len(parts[0]) < _HEADER.size:
+        return None
+    head, payload = parts
+    magic, name_size, exchange_size, count, epoch, first, last, ts_send = _HEADER.unpack_from(head)
+    exchange_at = _HEADER.size + name_size
+    if (
+        magic != _MAGIC
+        or len(head) != exchange_at + exchange_size
+        or len(payload) != count * EVENT.itemsize
+    ):
+        return None
+    name = head[_HEADER.size : exchange_at].decode(errors="replace")
+    exchange = head[exchange_at:].decode(errors="replace")
+    return name, epoch, _Run(exchange, first, last, False, ts_send, [payload]), count
+
+
+def _batch(sender: str, run: _Run) -> EventBatch:
+    # Joined into a bytearray the array is writable, like one that a decoder made, so compiled
+    # kernels meet the same type of array live and in replay and compile once.
+    events = np.frombuffer(bytearray().join(run.payloads), dtype=EVENT)
+    return EventBatch(
+        sender=sender,
+        exchange=run.exchange,
+        events=events,
+        first=run.first,
+        last=run.last,
+        hole=run.hole,
+        ts_send=run.ts_send,
+    )
