@@ -36,7 +36,7 @@ CLOSE_TIMEOUT_S: Final = 1.0
 RETRY_AFTER_S: Final = 5.0
 """How long to hold back where a venue says "too many" but not for how long."""
 
-BUDGET_SHARE: Final = 0.8
+BUDGET_SHARE: Final = 0.95
 """Share of the venue's request weight that we plan to use."""
 
 

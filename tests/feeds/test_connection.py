@@ -2,11 +2,14 @@
 
 import asyncio
 import gc
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Self
 
+import aiohttp
 import orjson
 import pytest
 from aiohttp import WSMsgType, web
@@ -14,6 +17,7 @@ from aiohttp import WSMsgType, web
 from alphaplus.errors import ConfigError, FeedDisconnected, FeedError, UnknownSymbol
 from alphaplus.feeds.connection import Route, VenueConnection
 from alphaplus.feeds.pacing import Backoff
+from alphaplus.venue.process import VenueProcess
 
 NAMES = ("BTC", "ETH", "SOL")
 SYMBOLS = tuple(f"{name}-USDT-PERP" for name in NAMES)
@@ -147,7 +151,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def connection(
-    server: Server,
+    server: Server | SimpleNamespace,
     log: Log,
     symbols: tuple[str, ...] = SYMBOLS,
     streams: tuple[str, ...] = STREAMS,
@@ -440,3 +444,36 @@ def test_wrong_arguments_are_refused(
             on_connect=print,
             on_disconnect=print,
         )
+
+
+async def test_against_the_local_venue_with_a_socket_closed_on_the_way() -> None:
+    seen: set[tuple[bytes, bytes]] = set()
+    field = re.compile(rb'"e":"(\w+)".*?"s":"(\w+)"')
+
+    def on_frame(frame: bytes, ts_recv: int) -> None:
+        kind_and_symbol = field.search(frame)
+        if kind_and_symbol:
+            seen.add((kind_and_symbol[1], kind_and_symbol[2]))
+
+    log = Log()
+    every = {
+        (kind, symbol)
+        for kind in (b"depthUpdate", b"bookTicker", b"markPriceUpdate")
+        for symbol in (b"BTCUSDT", b"ETHUSDT")
+    }
+    with VenueProcess(["--symbols", "2"]) as venue:
+        server = SimpleNamespace(url=venue.url)
+        async with connection(server, log, (), on_frame=on_frame) as (made, _):
+            await until(lambda: every <= seen)
+            snapshot = orjson.loads(await made.fetch_snapshot(SYMBOLS[0]))
+            assert len(snapshot["bids"]) > 100
+            fault = {"symbol": "BTCUSDT", "kind": "close_socket"}
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(f"{venue.url}/control/faults", json=fault) as answer,
+            ):
+                assert answer.status == 200
+            await until(lambda: made.counters.reconnects >= 1)
+            seen.clear()
+            await until(lambda: every <= seen)
+            assert made.counters.losses == len(log.lost) == made.counters.reconnects
