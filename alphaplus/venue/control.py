@@ -1,5 +1,6 @@
 """The control side, which no exchange has: state, truth and faults."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -42,8 +43,9 @@ class ControlApi:
         index = self._hub.index(request.query.get("symbol", ""))
         if index is None:
             return _refuse("Expected symbol to be one that the venue lists, see /control/state.")
-        while not self._source.catch_up(index):
-            pass  # at once, so that the book and the frames sent are of one moment
+        while not self._source.catch_up(index):  # noqa: ASYNC110  # each round does work
+            await asyncio.sleep(0)
+        # nothing is awaited from here on: the book and the frames sent are of one moment
         return answer({**self._source.state(index), **self._source.book(index)})
 
     async def _faults(self, request: web.Request) -> web.Response:
