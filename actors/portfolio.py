@@ -1,6 +1,7 @@
 """The actor of the portfolio: the board of all latest states, and the positions valued on it."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -147,7 +148,7 @@ class PortfolioRisk:
 def milliseconds(histogram: LatencyHistogram, percent: float) -> float | None:
     """Return a percentile in ms, None while nothing was recorded."""
     value = histogram.percentile(percent)
-    return None if value is None else round(value / 1e6, 3)
+    return None if math.isnan(value) else round(value / 1e6, 3)
 
 
 def _mark(item: dict[str, Any]) -> float | None:

@@ -44,7 +44,9 @@ def test_symbols_translate_both_ways(ccxt: str, ours: str, kind: InstrumentKind)
 
 
 @given(CODES, CODES, st.none() | CODES, st.none() | st.from_regex(r"\d{6}", fullmatch=True))
-def test_translation_is_lossless(base: str, quote: str, settle: str | None, date: str | None) -> None:
+def test_translation_is_lossless(
+    base: str, quote: str, settle: str | None, date: str | None
+) -> None:
     name = f"{base}/{quote}"
     if settle is not None:
         name += f":{settle}" + (f"-{date}" if date else "")

@@ -8,8 +8,8 @@ import math
 from typing import Any, Final
 
 import numpy as np
-from alphaplus.analysis.analyzer import Analyzer, BookAnalysis
 
+from alphaplus.analysis.analyzer import Analyzer, BookAnalysis
 from alphaplus.analysis.state import STATE, StateRecord, age_ms, freshness, stale_reason
 from alphaplus.book.audit import TopOfBookAudit
 from alphaplus.book.l2 import L2Book, TopArray

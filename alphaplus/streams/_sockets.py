@@ -8,6 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
 
@@ -157,6 +158,7 @@ class Receiver(Closing, Generic[Item]):
         self._wake_lock = threading.Lock()
         self._closing = False
         self._closed = False
+        self._file: Path | None = None  # of a bound ipc socket
         self._stop_waiting: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: zmq.Context[Socket] = zmq.Context()
@@ -237,6 +239,7 @@ class Receiver(Closing, Generic[Item]):
             self._socket.set(zmq.ROUTER_MANDATORY, 1)
         if not address.startswith("tcp://"):
             self._socket.bind(address)
+            self._file = Path(address.removeprefix("ipc://"))
             return Endpoint(address)
         if transport.keys is None:
             raise ConfigError(f"Expected the fleet's keys to bind {address}, was none.")
@@ -322,6 +325,8 @@ class Receiver(Closing, Generic[Item]):
             if self._authenticator is not None:
                 self._authenticator.stop()
             self._context.term()
+            if self._file is not None:
+                self._file.unlink(missing_ok=True)
 
 
 class _FleetOnly:

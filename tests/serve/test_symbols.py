@@ -1,3 +1,5 @@
+from typing import Any
+
 import httpx2
 import pytest
 
@@ -134,6 +136,19 @@ async def test_analysis_has_text_keys_and_nulls(client: httpx2.AsyncClient) -> N
     assert body["cost"]["10000"]["buy"]["vwap"] == 57245.3
     assert body["cost"]["10000"]["sell"]["slippage_bps"] is None
     assert body["weighted_mid"] is None
+
+
+async def test_analysis_of_an_unseen_book_is_an_answer(
+    client: httpx2.AsyncClient, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing_yet(symbol: str, exchange: str | None) -> dict[str, Any]:
+        return {"symbol": symbol, "exchange": "binance", "ts_recv": None, "stale": True}
+
+    monkeypatch.setattr(fleet, "analysis", nothing_yet)
+    body = (await client.get("/v1/symbols/BTC-USDT-PERP/analysis")).json()
+    assert body["stale"] is True
+    assert body["mid"] is None
+    assert body["imbalance"] == body["depth"] == body["cost"] == {}
 
 
 @pytest.mark.parametrize(

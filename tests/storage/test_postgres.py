@@ -140,11 +140,10 @@ async def test_private_home_keeps_the_database_elsewhere():
         assert kept.parent == Path(tempfile.gettempdir())
         assert home.stat().st_mode & 0o777 == 0o700, "the rights above are not ours to change"
         server.stop()
-        assert await answer(small(home / "data").start()) == 42
+        server = small(home / "data")
+        assert await answer(server.start()) == 42
     finally:
-        heir = small(home / "data")
-        heir.start()
-        heir.stop()
+        server.stop()
         shutil.rmtree((home / "data" / "postgres").resolve())
         shutil.rmtree(home)
 

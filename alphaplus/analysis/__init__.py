@@ -1,0 +1,1 @@
+"""Measures of a book, one per file, and the market state that keeps them current."""

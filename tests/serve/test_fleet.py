@@ -1,0 +1,155 @@
+"""RayFleet over handles that fail as Ray's do; what a real cluster adds is in test_deployment."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    GetTimeoutError,
+    PendingCallsLimitExceeded,
+    RayTaskError,
+)
+
+from actors import names
+from alphaplus.errors import RiskError, UnknownSymbol
+from serve.deps import FleetUnavailable
+from serve.fleet import RayFleet
+
+
+class Method:
+    def __init__(self, answer: Callable[..., Any]) -> None:
+        self._answer = answer
+
+    async def remote(self, *arguments: Any) -> Any:
+        return self._answer(*arguments)
+
+
+class Handle:
+    """An actor's handle whose every method gives, or raises, what it is told to."""
+
+    def __init__(self, answer: Any) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self._answer = answer
+
+    def __getattr__(self, method: str) -> Method:
+        def call(*arguments: Any) -> Any:
+            self.calls.append((method, *arguments))
+            if isinstance(self._answer, Exception):
+                raise self._answer
+            return self._answer
+
+        return Method(call)
+
+
+class Registry:
+    """Hands out one handle after another for a name; LookupError when there is none left."""
+
+    def __init__(self, *handles: Handle) -> None:
+        self.handles = list(handles)
+        self.lookups = 0
+
+    def find(self, *_: str) -> Handle:
+        self.lookups += 1
+        if not self.handles:
+            raise LookupError("no such actor")
+        return self.handles.pop(0)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    registry = Registry()
+    monkeypatch.setattr(names, "portfolio", registry.find)
+    monkeypatch.setattr(names, "symbol", registry.find)
+    return registry
+
+
+async def test_questions_go_to_their_actors_and_handles_are_kept(registry: Registry) -> None:
+    portfolio, symbol = Handle([]), Handle({})
+    registry.handles = [portfolio, symbol]
+    fleet = RayFleet()
+    await fleet.board()
+    await fleet.book("BTC-USDT-PERP", None, 20)
+    await fleet.analysis("BTC-USDT-PERP", "binance")
+    await fleet.portfolio()
+    await fleet.set_positions([{"symbol": "BTC-USDT-PERP"}])
+    await fleet.stats()
+    assert portfolio.calls == [
+        ("board",),
+        ("portfolio",),
+        ("set_positions", [{"symbol": "BTC-USDT-PERP"}]),
+        ("stats",),
+    ]
+    assert symbol.calls == [("book", None, 20), ("analysis", "binance")]
+    assert registry.lookups == 2
+
+
+async def test_successor_of_a_dead_actor_is_found_by_name(registry: Registry) -> None:
+    registry.handles = [Handle(ActorDiedError()), Handle(["successor"])]
+    assert await RayFleet().board() == ["successor"]
+
+
+async def test_dead_actor_without_successor_is_unavailable_and_looked_up_anew(
+    registry: Registry,
+) -> None:
+    registry.handles = [Handle(ActorDiedError()), Handle(ActorDiedError()), Handle(["back"])]
+    fleet = RayFleet()
+    with pytest.raises(FleetUnavailable, match="is being replaced"):
+        await fleet.board()
+    assert await fleet.board() == ["back"]
+
+
+async def test_fleet_that_is_not_running_says_how_to_start_it(registry: Registry) -> None:
+    with pytest.raises(FleetUnavailable, match="alphaplus up"):
+        await RayFleet().board()
+
+
+async def test_symbol_without_an_actor_is_unknown(registry: Registry) -> None:
+    with pytest.raises(UnknownSymbol, match="XXX"):
+        await RayFleet().book("XXX", None, 20)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ActorUnavailableError("restarting", b"0" * 16),
+        GetTimeoutError("late"),
+        PendingCallsLimitExceeded("full"),
+    ],
+)
+async def test_trouble_of_an_actor_is_unavailable(registry: Registry, error: Exception) -> None:
+    registry.handles = [Handle(error)]
+    with pytest.raises(FleetUnavailable, match="The actor portfolio:main"):
+        await RayFleet().stats()
+
+
+async def test_silent_actor_meets_the_deadline(registry: Registry) -> None:
+    class Silent:
+        class board:
+            @staticmethod
+            async def remote() -> None:
+                await asyncio.Event().wait()
+
+    registry.handles = [Silent()]  # type: ignore[list-item]
+    with pytest.raises(FleetUnavailable, match=r"no answer within 0\.01 s"):
+        await RayFleet(timeout_s=0.01).board()
+
+
+@pytest.mark.parametrize("cause", [UnknownSymbol("Not there."), RiskError("Not so.")])
+async def test_error_of_an_actor_arrives_as_its_own_sentence(
+    registry: Registry, cause: Exception
+) -> None:
+    remote = RayTaskError("set_positions", "a long remote traceback", cause).as_instanceof_cause()
+    registry.handles = [Handle(remote)]
+    with pytest.raises(type(cause)) as caught:
+        await RayFleet().set_positions([])
+    assert str(caught.value) == str(cause)
+
+
+async def test_defect_of_an_actor_is_not_hidden(registry: Registry) -> None:
+    remote = RayTaskError("board", "traceback", ZeroDivisionError()).as_instanceof_cause()
+    registry.handles = [Handle(remote)]
+    with pytest.raises(ZeroDivisionError):
+        await RayFleet().board()

@@ -1,0 +1,295 @@
+"""The writer: accepted once is stored once, whatever is killed, and bad rows hurt no others."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import asyncpg
+import numpy as np
+import psutil
+import pytest
+
+from alphaplus.errors import StorageError
+from alphaplus.storage import queries
+from alphaplus.storage.migrations import migrate
+from alphaplus.storage.spool import Spool
+from alphaplus.storage.tables import TABLES, TableBatch
+from alphaplus.storage.writer import Writer, _once
+from tests.storage import kill_writer
+from tests.storage.conftest import execute, small
+from tests.storage.rows import T0, batch, rows
+
+pytestmark = pytest.mark.db
+
+
+def balanced(stats):
+    got = stats.written + stats.duplicate + stats.dead + stats.pending + stats.quarantined
+    return stats.accepted + stats.replayed == got
+
+
+async def until(condition, timeout=20):
+    async with asyncio.timeout(timeout):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_rows_of_all_tables_and_symbols_arrive(dsn, connection, tmp_path):
+    async with Writer(dsn, tmp_path, flush_rows=100, flush_ms=5) as writer:
+        for start in range(0, 300, 30):
+            await writer.accept(
+                [
+                    batch(table, 30, start, symbol)
+                    for table in TABLES
+                    for symbol in ("BTC-USDT-PERP", "ETH-USDT-PERP")
+                ]
+            )
+        await writer.drain()
+        stats = writer.stats
+    assert (stats.accepted, stats.written, stats.pending) == (600 * len(TABLES),) * 2 + (0,)
+    assert (stats.duplicate, stats.retried, stats.dead, stats.state) == (0, 0, 0, "ok")
+    for table in TABLES:
+        assert await queries.count(connection, table) == 600
+        assert await connection.fetchval(f"SELECT count(*) FROM {table}_default") == 0
+    assert list(tmp_path.glob("*.seg")) == []
+
+
+async def test_duplicates_in_a_batch_and_in_the_database_are_counted(dsn, connection, tmp_path):
+    async with Writer(dsn, tmp_path) as writer:
+        sent = batch("order_book_deltas", 100)
+        again = TableBatch("order_book_deltas", "binance", "BTC-USDT-PERP", sent.rows[:10].copy())
+        again.rows["qty"] = 77.0
+        await writer.accept([sent, again])
+        await writer.drain()
+        assert (writer.stats.written, writer.stats.duplicate) == (100, 10)
+        assert writer.stats.retried == 0
+        await writer.accept([sent, batch("order_book_deltas", 5, start=100)])
+        await writer.drain()
+        stats = writer.stats
+    assert (stats.written, stats.duplicate, stats.retried) == (105, 110, 105)
+    assert balanced(stats)
+    newest = await connection.fetchval("SELECT count(*) FROM order_book_deltas WHERE qty = 77")
+    assert newest == 10, "of one key in a batch the last row wins"
+
+
+def test_once_keeps_the_last_of_equal_keys_and_the_order():
+    made = rows("order_book_deltas", 6)
+    made = np.concatenate([made, made[[4, 1]]])
+    made["qty"] = np.arange(8)
+    kept = _once(made, TABLES["order_book_deltas"].key)
+    assert kept["qty"].tolist() == [0, 2, 3, 5, 6, 7]
+    assert len(_once(made[:6], TABLES["order_book_deltas"].key)) == 6
+
+
+async def test_bad_rows_go_to_the_dead_letters_and_the_rest_is_stored(dsn, connection, tmp_path):
+    sent = batch("market_trades", 64)
+    sent.rows["price"][13] = np.nan
+    sent.rows["trade_ref"][40] = b"\xff\xfe"
+    sent.rows["time"][50] = 0
+    async with Writer(dsn, tmp_path) as writer:
+        await writer.accept([sent, batch("market_trades", 10, symbol="ETH-USDT-PERP")])
+        await writer.drain()
+        stats = writer.stats
+    assert (stats.written, stats.dead, stats.duplicate, stats.pending) == (71, 3, 0, 0)
+    assert balanced(stats)
+    assert await queries.count(connection, "market_trades") == 71
+    letters = [json.loads(x) for x in (tmp_path / "dead-letters.jsonl").read_text().splitlines()]
+    assert sorted(letter["row"]["trade_id"] for letter in letters) == [13, 40, 50]
+    assert {letter["symbol"] for letter in letters} == {"BTC-USDT-PERP"}
+    assert all(letter["reason"] for letter in letters)
+
+
+async def test_rows_of_many_hours_fall_into_the_default_partition(dsn, connection, tmp_path):
+    sent = batch("market_trades", 100)
+    sent.rows["time"] = T0 + np.arange(100) * 3600 * 10**9
+    async with Writer(dsn, tmp_path) as writer:
+        await writer.accept([sent])
+        await writer.drain()
+        assert writer.stats.misplaced == 1
+    assert await connection.fetchval("SELECT count(*) FROM market_trades_default") == 100
+
+
+async def test_spool_left_behind_is_written_first_and_once(dsn, connection, tmp_path):
+    first = Writer(dsn, tmp_path, flush_rows=10**9, flush_ms=60_000)
+    await first.start()
+    await first.accept([batch("order_book_deltas", 100)])
+    await first.close()
+    assert await queries.count(connection, "order_book_deltas") == 0
+    for _ in range(2):  # the second time all is there already
+        kept = {path: path.read_bytes() for path in tmp_path.glob("*.seg")}
+        async with Writer(dsn, tmp_path) as writer:
+            assert writer.stats.replayed == 100
+            await writer.drain()
+            assert balanced(writer.stats)
+        assert await queries.count(connection, "order_book_deltas") == 100
+        for path, data in kept.items():
+            path.write_bytes(data)
+
+
+async def test_damaged_and_foreign_frames_are_not_lost_in_silence(dsn, tmp_path):
+    spool = Spool(tmp_path)
+    spool.append([b"no batch at all", batch("order_book_deltas", 5).to_bytes()])
+    spool.append([batch("order_book_deltas", 5, start=5).to_bytes()])
+    os.close(spool._active)
+    os.close(spool._lock)
+    async with Writer(dsn, tmp_path) as writer:
+        await writer.drain()
+        assert writer.stats.written == 10
+    (letter,) = (tmp_path / "dead-letters.jsonl").read_text().splitlines()
+    assert bytes.fromhex(json.loads(letter)["payload"]) == b"no batch at all"
+
+
+async def test_database_that_refuses_for_a_while_costs_nothing(dsn, connection, tmp_path):
+    """An SQL error that is not about the rows: the writer waits, and says so."""
+    async with Writer(dsn, tmp_path, flush_ms=1) as writer:
+        await connection.execute("ALTER TABLE open_interest RENAME TO hidden")
+        await writer.accept([batch("open_interest", 10)])
+        await until(lambda: writer.stats.state == "degraded")
+        assert "open_interest" in writer.stats.reason
+        with pytest.raises(StorageError, match=r"10 rows are not in the database .* are safe in"):
+            await writer.drain(0.1)
+        await connection.execute("ALTER TABLE hidden RENAME TO open_interest")
+        await writer.drain()
+        assert (writer.stats.state, writer.stats.reason) == ("ok", "")
+        assert writer.stats.written == 10
+
+
+async def test_killed_connections_are_made_again(dsn, connection, tmp_path):
+    async with Writer(dsn, tmp_path, flush_rows=50, flush_ms=1) as writer:
+        for start in range(0, 2000, 100):
+            await writer.accept([batch("order_book_deltas", 100, start)])
+            if start % 500 == 0:
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+        await writer.drain()
+        stats = writer.stats
+    assert await queries.count(connection, "order_book_deltas") == 2000
+    assert stats.reconnects >= 1
+    assert balanced(stats)
+
+
+async def test_full_spool_makes_accept_wait_and_drops_nothing(dsn, connection, tmp_path):
+    async with Writer(dsn, tmp_path, flush_ms=1, max_spool_bytes=100_000) as writer:
+        await connection.execute("ALTER TABLE order_book_deltas RENAME TO hidden")
+
+        async def produce():
+            for start in range(0, 5000, 250):
+                await writer.accept([batch("order_book_deltas", 250, start)])
+
+        producer = asyncio.create_task(produce())
+        await until(lambda: writer.stats.refused > 0)
+        assert not producer.done()
+        assert writer.stats.spool_bytes <= 100_000
+        assert "reached its 100000 bytes" in writer.stats.reason
+        await connection.execute("ALTER TABLE hidden RENAME TO order_book_deltas")
+        await producer
+        await writer.drain()
+        assert (writer.stats.accepted, writer.stats.state) == (5000, "ok")
+    assert await queries.count(connection, "order_book_deltas") == 5000
+
+
+async def test_refusals_at_the_start(dsn, empty_dsn, tmp_path):
+    with pytest.raises(StorageError, match="apply the migrations first"):
+        await Writer(empty_dsn, tmp_path).start()
+    with pytest.raises(StorageError, match="read-only"):
+        await Writer(dsn + "&default_transaction_read_only=on", tmp_path).start()
+    writer = Writer(dsn, tmp_path)
+    with pytest.raises(StorageError, match="not open"):
+        await writer.accept([batch("trades", 1)])
+    async with Writer(dsn, tmp_path), asyncio.timeout(10):
+        with pytest.raises(StorageError, match="in use by another writer"):
+            await writer.start()
+
+
+async def test_oversized_batch_is_refused_whole(dsn, connection, tmp_path):
+    async with Writer(dsn, tmp_path, max_spool_bytes=100_000) as writer:
+        with pytest.raises(StorageError, match="half of max_spool_mb"):
+            await writer.accept([batch("order_book_deltas", 5000)])
+        assert writer.stats.accepted == 0
+        assert writer.stats.spool_bytes == 0
+
+
+def kill_tree(pid):
+    """SIGKILL a server and all its processes, as when the machine takes them."""
+    process = psutil.Process(pid)
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+async def test_kills_of_writer_and_server_lose_and_repeat_nothing(open_dir, tmp_path):
+    """Two kills of each in mid-stream, at points that move; then one replay to the end."""
+    server = small(open_dir / "killed")
+    dsn = server.start()
+    log = tmp_path / "accepted"
+    log.touch()
+    try:
+        await migrate(dsn)
+
+        async def spawn():
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "tests.storage.kill_writer", dsn, str(tmp_path / "spool"), str(log)),
+                cwd=Path(kill_writer.__file__).parents[2],
+            )
+
+        def lines():
+            return log.read_text().count("\n")
+
+        for kill in range(2):
+            before = lines()
+            writer = await spawn()
+            await until(lambda goal=before + 40 + 17 * kill: lines() > goal)
+            assert writer.returncode is None
+            kill_tree(server.pid)
+            await until(lambda goal=lines() + 20: lines() > goal)
+            await asyncio.to_thread(server.start)
+            await until(lambda goal=lines() + 30 + 11 * kill: lines() > goal)
+            writer.send_signal(signal.SIGKILL)
+            await writer.wait()
+        async with Writer(dsn, tmp_path / "spool") as replay:
+            await replay.drain()
+            assert balanced(replay.stats)
+            assert replay.stats.dead == 0
+        await verify(dsn, [int(line.split()[0]) for line in log.read_text().splitlines()])
+    finally:
+        server.stop()
+
+
+async def verify(dsn, starts):
+    """Every accepted row is there, and no batch that was not whole."""
+    wanted = {start + n for start in starts for n in range(kill_writer.ROWS)}
+    connection = await asyncpg.connect(dsn)
+    for table in kill_writer.TABLES:
+        found = [r["seq"] for r in await connection.fetch(f"SELECT seq FROM {table}")]
+        assert len(found) == len(set(found)), "no row twice"
+        assert wanted <= set(found), "no accepted row is missing"
+        # A batch that was being accepted when the writer died may be there, but only whole.
+        extra = set(found) - wanted
+        assert len(extra) in (0, kill_writer.ROWS, 2 * kill_writer.ROWS)
+    await connection.close()
+
+
+async def test_outage_at_the_start_is_one_sentence(tmp_path):
+    with pytest.raises(StorageError, match="cannot be reached"):
+        await Writer("postgresql://me:pw@127.0.0.1:1/db", tmp_path).start()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_closed_while_degraded_keeps_the_rows(dsn, tmp_path):
+    writer = Writer(dsn, tmp_path, flush_ms=1)
+    await writer.start()
+    await execute(dsn, "ALTER TABLE trades RENAME TO hidden")
+    await writer.accept([batch("trades", 3)])
+    await until(lambda: writer.stats.state == "degraded")
+    await writer.close()
+    await execute(dsn, "ALTER TABLE hidden RENAME TO trades")
+    async with Writer(dsn, tmp_path) as again:
+        await again.drain()
+        assert again.stats.written == 3
