@@ -229,14 +229,15 @@ class Analysis(Freshness):
         None, description="Best bid at or above best ask.", examples=[False]
     )
     imbalance: Annotated[dict[str, float | None], TextKeys] = Field(
+        {},
         description="Queue imbalance, -1 to 1, by the number of levels a side.",
         examples=[{"1": 0.263, "5": -0.041, "20": 0.118}],
     )
     depth: Annotated[dict[str, Depth], TextKeys] = Field(
-        description="Resting notional by distance from mid, basis points."
+        {}, description="Resting notional by distance from mid, basis points."
     )
     cost: Annotated[dict[str, RoundTrip], TextKeys] = Field(
-        description="Cost to fill by size, quote currency."
+        {}, description="Cost to fill by size, quote currency."
     )
 
 
@@ -311,10 +312,6 @@ class Portfolio(Freshness):
     net_notional: float | None = Field(
         None, description="Sum of signed notionals.", examples=[-28623.2]
     )
-    long_notional: float | None = Field(None, description="Sum of the longs.", examples=[0.0])
-    short_notional: float | None = Field(
-        None, description="Sum of the shorts, 0 or below.", examples=[-28623.2]
-    )
     unrealized_pnl: float | None = Field(
         None, description="Sum of gains since entry.", examples=[-72.9]
     )
@@ -327,6 +324,7 @@ class FleetStats(Freshness):
     model_config = ConfigDict(extra="allow")
 
     symbols: int | None = Field(None, description="Books watched.", examples=[10])
+    stale_symbols: int | None = Field(None, description="Of these, not fresh.", examples=[0])
     messages: int | None = Field(None, description="Messages applied.", examples=[182310])
     level_updates: int | None = Field(
         None, description="Levels set or removed.", examples=[9123456]

@@ -65,10 +65,18 @@ def _exchange(
 
 
 def _with_freshness(portfolio: Record, board: list[Record]) -> Record:
-    """Give each position the freshness of its book, and the whole that of the oldest."""
+    """Give each position the freshness of its book, and the whole that of the oldest.
+
+    Without positions the whole is as old as the board, which is where their marks come from.
+    """
     books = {(row["exchange"], row["symbol"]): row for row in board}
     positions = [
         {**position, **freshness(books.get((position["exchange"], position["symbol"])))}
         for position in portfolio["positions"]
     ]
-    return {**portfolio, **worst(positions), "count": len(positions), "positions": positions}
+    return {
+        **portfolio,
+        **worst(positions or board),
+        "count": len(positions),
+        "positions": positions,
+    }

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import yaml
+from ray import cloudpickle
 from ray.serve.schema import ServeDeploySchema
 
 from serve.app import MAX_ONGOING, MAX_QUEUED, MAX_REQUESTS, app, build, deployment
