@@ -181,7 +181,8 @@ def _find_slot(block: Records, key: int) -> int:
         half = span >> 1
         slot += half * (block.key[slot + half - 1] < key)
         span -= half
-    return min(slot + (block.key[slot] < key), block.count)
+    count: int = block.count
+    return min(slot + (block.key[slot] < key), count)
 
 
 @kernel

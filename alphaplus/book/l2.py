@@ -81,7 +81,7 @@ class L2Book:
                 self.rejected - self._rejected,
             )
             self._rejected = self.rejected
-        return tops[:count].copy()
+        return tops[:count]
 
     def clear(self) -> None:
         """Forget every level: the book is not valid until the next snapshot is complete."""

@@ -1242,7 +1242,7 @@ def decode(
         message["ts_recv"] = ts_recv[i]
         message["begin"] = rows
         message["levels"] = 0
-        message["instrument"] = -1
+        message["instrument"] = hints[i]
         message["kind"] = OTHER
         state[_ROW] = rows
         state[_BASE] = rows

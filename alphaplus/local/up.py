@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -100,13 +100,16 @@ class _Run:
                 if self._api is not None and self._api.poll() is not None:
                     raise AlphaPlusError(f"The API ended by itself: {self._last_words('api.log')}")
                 symbols = self._symbols()
-                if symbols and deadline is None:
-                    deadline = time.monotonic() + duration_s if duration_s else float("inf")
-                    self._announce(len(symbols))
                 if symbols:
                     view.show(symbols)
-                elif deadline is None and time.monotonic() > start_by:
-                    raise AlphaPlusError("The fleet did not answer in time; try alphaplus doctor.")
+                if deadline is None and _are_fresh(symbols):
+                    deadline = time.monotonic() + duration_s if duration_s else float("inf")
+                    self._announce(len(symbols))
+                if deadline is None and time.monotonic() > start_by:
+                    raise AlphaPlusError(
+                        "The books did not become fresh in time; "
+                        "try alphaplus doctor, or raise fleet.start_timeout_s."
+                    )
                 if deadline is not None and time.monotonic() >= deadline:
                     return
                 time.sleep(0.5)
@@ -191,6 +194,10 @@ class _Run:
     @staticmethod
     def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+def _are_fresh(symbols: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(symbols) and not any(item["stale"] for item in symbols)
 
 
 def _result(log: str) -> dict[str, Any]:
