@@ -34,9 +34,13 @@ def receive(receiver, sender, count):
 
 
 def acknowledge(receiver, sender, batches):
+    wanted = sender.counters.acked + sum(batch.count for batch in batches)
     for batch in batches:
         receiver.ack(batch.sender, batch.number)
-    until(sender.pump, lambda: receiver.recv(timeout_ms=10))
+    until(
+        lambda: sender.counters.acked >= wanted,
+        lambda: (receiver.recv(timeout_ms=10), sender.pump()),
+    )
 
 
 def test_rows_cross_either_way_and_are_kept_until_acknowledged(transport):
@@ -142,7 +146,8 @@ def test_killed_store_keeps_every_batch_exactly_once(ipc, tmp_path):
                 sender.send("t", some(sent))
                 sent += 1
             # killed with some batches durable, some under way and some not even sent
-            until(lambda: sender.counters.acked > life * 1200 + 300, sender.pump)
+            enough = life * 1200 + 300
+            until(lambda enough=enough: sender.counters.acked > enough, sender.pump)
     with peer("rows", address, str(spool)):
         assert sender.wait_drained(timeout_s=60)
     sender.close()
