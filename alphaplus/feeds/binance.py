@@ -14,7 +14,7 @@ import numpy.typing as npt
 import orjson
 
 from alphaplus.errors import ConfigError
-from alphaplus.events import EVENT, EventArray
+from alphaplus.events import EventArray, empty_events
 from alphaplus.feeds import _kernels
 from alphaplus.instruments import Instrument
 
@@ -145,7 +145,7 @@ class FrameDecoder:
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self.instruments = tuple(instruments)
         self._table = SymbolTable.of(self.instruments)
-        self._scratch = np.empty(4096, dtype=EVENT)
+        self._scratch = empty_events(4096)
 
     def decode(
         self,
@@ -161,11 +161,11 @@ class FrameDecoder:
         count = len(frames)
         messages = np.empty(count, dtype=MESSAGE)
         if count == 0:
-            return Decoded(messages, np.empty(0, dtype=EVENT))
+            return Decoded(messages, empty_events())
         buffer, offsets = joined(frames)
         capacity = buffer.size // _BYTES_PER_ROW + _ROWS_PER_FRAME * count
         if self._scratch.size < capacity:
-            self._scratch = np.empty(2 * capacity, dtype=EVENT)
+            self._scratch = empty_events(2 * capacity)
         if hints is None:
             hint = np.full(count, _NO_HINT, dtype=np.int64)
         else:

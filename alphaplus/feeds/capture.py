@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alphaplus.errors import CaptureError
-from alphaplus.events import EVENT, EventArray
+from alphaplus.events import EVENT, EventArray, empty_events
 from alphaplus.instruments import Instrument, InstrumentKind
 
 log = logging.getLogger(__name__)
@@ -297,7 +297,7 @@ class EventCapture:
                 f"Expected events in {path}, was a Parquet file of another program; "
                 "give a recording made by AlphaPlus."
             )
-        events = np.empty(table.num_rows, dtype=EVENT)
+        events = empty_events(table.num_rows)
         for name in EVENT.names or ():
             events[name] = table.column(name).to_numpy()
         owners = table.column(_INSTRUMENT).to_numpy()
