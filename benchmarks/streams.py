@@ -25,7 +25,6 @@ from alphaplus.errors import StreamClosed
 from alphaplus.events import empty_events
 from alphaplus.latency import LatencyHistogram
 from alphaplus.streams import (
-    Endpoint,
     EventReceiver,
     EventSender,
     StreamKeys,
@@ -36,8 +35,8 @@ from alphaplus.streams import (
 BATCH_EVENTS: Final = 68
 SYMBOLS: Final = 20
 BATCHES_PER_S: Final = 19
-STEADY_S: Final = 6.0
-SATURATED_S: Final = 3.0
+STEADY_S: Final = 5.0
+SATURATED_S: Final = 2.0
 WARM_UP_S: Final = 0.5
 
 
@@ -46,7 +45,7 @@ def receive(transport: Transport, pipe: Connection) -> None:
     latencies, events, cpu = LatencyHistogram(), 0, 0.0
     receiver = EventReceiver(transport)
     pipe.send(receiver.endpoint)
-    threading.Thread(target=lambda: (pipe.recv(), receiver.close())).start()
+    threading.Thread(target=close_when_told, args=(receiver, pipe)).start()
     with suppress(StreamClosed):
         while True:
             for batch in receiver.recv():
@@ -60,16 +59,22 @@ def receive(transport: Transport, pipe: Connection) -> None:
     pipe.send((latencies.to_bytes(), events, receiver.counters.holes, cpu))
 
 
+def close_when_told(receiver: EventReceiver, pipe: Connection) -> None:
+    """Wait for the word and end `receive`."""
+    pipe.recv()
+    receiver.close()
+
+
 @contextmanager
-def receiving(transport: Transport) -> Iterator[tuple[Endpoint, Connection]]:
-    """Start a receiving process; it ends with the block."""
+def receiving(transport: Transport) -> Iterator[Connection]:
+    """Start a receiving process, which tells its endpoint first; it ends with the block."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=receive, args=(transport, there), daemon=True)
     process.start()
     there.close()
     try:
-        yield here.recv(), here
+        yield here
     finally:
         process.join(10)
         process.kill()
@@ -83,17 +88,19 @@ def report(pipe: Connection) -> tuple[LatencyHistogram, int, int, float]:
     return LatencyHistogram.from_bytes(packed), events, holes, cpu
 
 
-def connect_all(stack: ExitStack, transport: Transport, count: int) -> tuple[list[Any], list[Any]]:
+def connect_all(
+    stack: ExitStack, transport: Transport, count: int
+) -> tuple[list[EventSender], list[Connection]]:
     """Start `count` receivers and a sender to each; returns senders and pipes."""
-    started = [stack.enter_context(receiving(transport)) for _ in range(count)]
+    pipes = [stack.enter_context(receiving(transport)) for _ in range(count)]
     senders = [
         stack.enter_context(
-            EventSender(endpoint, name="bench", exchange="bench", keys=transport.keys)
+            EventSender(pipe.recv(), name="bench", exchange="bench", keys=transport.keys)
         )
-        for endpoint, _ in started
+        for pipe in pipes
     ]
     time.sleep(WARM_UP_S)
-    return senders, [pipe for _, pipe in started]
+    return senders, pipes
 
 
 def steady(transport: Transport) -> dict[str, float | int]:
