@@ -176,13 +176,14 @@ def _find_block(directory: Records, s: int, count: int, key: int) -> int:
 def _find_slot(block: Records, key: int) -> int:
     """Return the first slot of a block whose key is at least `key`."""
     slot = 0
-    span = block.count
+    count: int = block.count
+    span = count
     while span > 1:
         half = span >> 1
         slot += half * (block.key[slot + half - 1] < key)
         span -= half
-    count: int = block.count
-    return min(slot + (block.key[slot] < key), count)
+    slot += block.key[slot] < key
+    return min(slot, count)
 
 
 @kernel

@@ -364,7 +364,7 @@ class VenueConnection:
             "mark_price": lambda: exchange.watch_mark_prices(names),
             "liquidation": lambda: exchange.watch_liquidations_for_symbols(names),
         }
-        for stream in route.streams:
+        for stream in reversed(route.streams):  # depth last: what it is checked against is there
             yield calls[stream]()
 
     async def _silence(self, socket: _Socket) -> str:

@@ -51,8 +51,12 @@ class FrameClient(Client):  # type: ignore[misc]  # ccxt has no types
         self.throttle = self._pace
         self._tasks: set[asyncio.Task[Any]] = set()
         self._next_request = 0.0
+        self._is_closing = False
 
     async def _pace(self, cost: float | None = None) -> None:
+        # ccxt starts the sending task in a callback of the dial, which `close` may overtake
+        if self._is_closing:
+            raise asyncio.CancelledError
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)  # the task that sends this request
@@ -84,7 +88,8 @@ class FrameClient(Client):  # type: ignore[misc]  # ccxt has no types
 
     def receive_loop(self) -> None:
         """Start the one task that reads the socket."""
-        self._spawn(self._receive())
+        if not self._is_closing:
+            self._spawn(self._receive())
 
     async def _receive(self) -> None:
         connection = self.connection
@@ -118,6 +123,7 @@ class FrameClient(Client):  # type: ignore[misc]  # ccxt has no types
 
     async def close(self, code: int = 1000) -> None:
         """Stop every task of the socket, then close it."""
+        self._is_closing = True
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

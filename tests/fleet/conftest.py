@@ -1,0 +1,129 @@
+"""A real Ray cluster of this test run, a real database, and fleets on them."""
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray import serve
+
+from actors import names
+from actors.supervisor import SupervisorActor
+from alphaplus.config import load_settings
+from alphaplus.storage.migrations import migrate
+from alphaplus.storage.postgres import EmbeddedPostgres
+from alphaplus.venue.process import VenueProcess
+from serve.app import build
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A local Ray, started for this run and ended with it."""
+    ray.init(
+        num_cpus=2,
+        namespace=names.NAMESPACE,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100_000_000,
+        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An embedded server with the schema."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("pg"))
+    dsn = server.start()
+    asyncio.run(migrate(dsn))
+    yield dsn
+    server.stop()
+
+
+@dataclass(slots=True)
+class Fleet:
+    """A running fleet and its venue, as a test asks them."""
+
+    supervisor: Any
+    venue_url: str
+    symbols: list[str]
+    report: dict[str, Any] | None = None
+
+    def book(self, symbol: str, depth: int = 1000) -> dict[str, Any]:
+        return dict(ray.get(names.symbol(symbol).book.remote(None, depth)))
+
+    def summary(self, symbol: str) -> dict[str, Any]:
+        return dict(ray.get(names.symbol(symbol).summary.remote()))
+
+    def stats(self) -> dict[str, Any]:
+        return dict(ray.get(self.supervisor.stats.remote()))
+
+    def venue(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return get_json(self.venue_url + path, body)
+
+    def drain(self) -> dict[str, Any]:
+        if self.report is None:
+            self.report = ray.get(self.supervisor.drain.remote(), timeout=60)
+        return self.report
+
+
+def get_json(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """GET, or POST `body`, and return the answer."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+@contextmanager
+def served(url: str) -> Iterator[None]:
+    """Serve the API at `url` on this run's cluster."""
+    serve.start(http_options={"host": "127.0.0.1", "port": int(url.rpartition(":")[2])})
+    try:
+        serve.run(build(60_000.0), name="api", route_prefix="/")
+        yield
+    finally:
+        serve.shutdown()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 30.0, poll_s: float = 0.05) -> None:
+    """Wait for a condition; fails the test if it does not come true."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(poll_s)
+
+
+@contextmanager
+def running_fleet(
+    dsn: str, data_dir: Path, venue_arguments: list[str], **sections: dict[str, Any]
+) -> Iterator[Fleet]:
+    """Start a fleet on a venue of its own; both are ended whatever happens."""
+    settings = load_settings(None, {"storage": {"data_dir": data_dir}, **sections}, {})
+    with VenueProcess(venue_arguments) as venue:
+        supervisor = SupervisorActor.options(
+            name=names.SUPERVISOR, namespace=names.NAMESPACE, num_cpus=0.01, max_concurrency=32
+        ).remote(settings, dsn, venue.url)
+        fleet = Fleet(supervisor, venue.url, [])
+        try:
+            fleet.symbols = ray.get(supervisor.start.remote(), timeout=120)["symbols"]
+            yield fleet
+            fleet.drain()
+        finally:
+            ray.kill(supervisor)
+            until(lambda: not _alive())
+
+
+def _alive() -> list[str]:
+    found = ray.util.list_named_actors(all_namespaces=True)
+    return [item["name"] for item in found if item["namespace"] == names.NAMESPACE]
