@@ -18,6 +18,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from alphaplus.errors import ConfigError, UnknownSymbol
 
@@ -148,6 +149,7 @@ def instrument_kind(symbol: str) -> InstrumentKind:
     return InstrumentKind.FUTURE if len(parts) == 2 else InstrumentKind.OPTION
 
 
+@lru_cache(maxsize=1024)
 def _decimals(size: Decimal) -> int:
     exponent = size.normalize().as_tuple().exponent
     assert isinstance(exponent, int)  # finite, checked on construction

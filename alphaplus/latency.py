@@ -20,6 +20,9 @@ TOP_BITS: Final = 37
 """From 2^37 ns (137 s) on a latency is counted in `above`."""
 BINS: Final = SUB_BINS * (TOP_BITS - LINEAR_BITS + 1)
 
+FEW: Final = 32
+"""So many latencies are recorded faster one by one than as an array."""
+
 _HEADER: Final = struct.Struct("<4sIqqqqd")
 _MAGIC: Final = b"APL1"
 
@@ -48,10 +51,15 @@ class LatencyHistogram:
 
     def record(self, latency_ns: int | npt.NDArray[np.int64]) -> None:
         """Count one latency, or each one of an array."""
-        if isinstance(latency_ns, np.ndarray):
+        if not isinstance(latency_ns, np.ndarray):
+            self._record_one(int(latency_ns))
+        elif latency_ns.size <= FEW:
+            for value in latency_ns.tolist():
+                self._record_one(value)
+        else:
             self._record_many(latency_ns)
-            return
-        value = int(latency_ns)
+
+    def _record_one(self, value: int) -> None:
         if value < 0:
             self.negative += 1
             return

@@ -41,7 +41,6 @@ INT64_MAX: Final = 2**63 - 1
 _DEPTH: Final = int(Kind.DEPTH)
 _BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
 _END: Final = int(Kind.SNAPSHOT_END)
-_BOOK_TICKER: Final = int(Kind.BOOK_TICKER)
 _LAST: Final = int(Flag.LAST)
 
 Records = Any
@@ -175,15 +174,16 @@ def _find_block(directory: Records, s: int, count: int, key: int) -> int:
 @kernel
 def _find_slot(block: Records, key: int) -> int:
     """Return the first slot of a block whose key is at least `key`."""
-    slot = 0
+    slot: int = 0
     count: int = block.count
     span = count
     while span > 1:
         half = span >> 1
         slot += half * (block.key[slot + half - 1] < key)
         span -= half
-    slot += block.key[slot] < key
-    return min(slot, count)
+    if count > 0 and block.key[slot] < key:
+        slot += 1
+    return slot
 
 
 @kernel
@@ -646,13 +646,11 @@ def move_far(
 
 
 @kernel
-def read_tickers(events: Records, tickers: Records) -> int:
-    """Join the BID and ASK rows of each BOOK_TICKER message; return how many there are."""
+def read_tickers(events: Records, tickers: Records) -> None:
+    """Join the BID and ASK rows of each of some whole BOOK_TICKER messages."""
     count = 0
     for i in range(len(events)):
         event = events[i]
-        if event.kind != _BOOK_TICKER:
-            continue
         ticker = tickers[count]
         ticker.sequence = event.sequence
         if event.side == 1:
@@ -663,7 +661,6 @@ def read_tickers(events: Records, tickers: Records) -> int:
             ticker.ask_quantity = event.value
         if event.flags & _LAST != 0:
             count += 1
-    return count
 
 
 @kernel

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from alphaplus.book import _kernels as kernels
 from alphaplus.book._kernels import TICKER, TOP
 from alphaplus.book.l2 import TopArray
-from alphaplus.events import EventArray, Kind
+from alphaplus.events import EventArray, Flag, Kind, empty_events
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class TopOfBookAudit:
         self.late = 0
         """Tickers ignored because one with a larger id came before them."""
         self._counts = np.zeros(4, dtype=np.int64)
+        self._cut = empty_events()
         self._tops = np.empty(0, dtype=TOP)
         self._tickers = np.empty(0, dtype=TICKER)
 
@@ -62,11 +63,11 @@ class TopOfBookAudit:
     def observe(self, tops: TopArray, events: EventArray) -> None:
         """Take the touches of some messages and the BOOK_TICKER rows among some events."""
         depth = tops[tops["kind"] == Kind.DEPTH]
-        tickers = self._in_order(_tickers(events))
-        if len(depth):
-            self._tops = np.concatenate((self._tops, depth))
-        if len(tickers):
-            self._tickers = np.concatenate((self._tickers, tickers))
+        tickers = self._in_order(self._read(events))
+        if not len(depth) and not len(tickers):
+            return
+        self._tops = _joined(self._tops, depth)
+        self._tickers = _joined(self._tickers, tickers)
         self._judge(to_end=False)
         self._tops = self._bounded(self._tops, "depth messages")
         self._tickers = self._bounded(self._tickers, "tickers")
@@ -77,9 +78,20 @@ class TopOfBookAudit:
 
     def reset(self) -> None:
         """Forget what waits, after the book has started again; keep the counts."""
+        self._cut = self._cut[:0]
         self._tops = self._tops[:0]
         self._tickers = self._tickers[:0]
         self._counts[2] = 0
+
+    def _read(self, events: EventArray) -> npt.NDArray[np.void]:
+        """Return the whole tickers; the rows of one that is cut off wait for the rest."""
+        rows = np.concatenate((self._cut, events[events["kind"] == Kind.BOOK_TICKER]))
+        ends = np.flatnonzero(rows["flags"] & Flag.LAST)
+        whole = int(ends[-1]) + 1 if len(ends) else 0
+        self._cut = rows[whole:].copy()
+        tickers = np.empty(len(ends), dtype=TICKER)
+        kernels.read_tickers(rows[:whole], tickers)
+        return tickers
 
     def _judge(self, *, to_end: bool) -> None:
         tops, tickers = kernels.judge_tops(self._tops, self._tickers, to_end, self._counts)
@@ -106,7 +118,8 @@ class TopOfBookAudit:
         return waiting[excess:].copy()
 
 
-def _tickers(events: EventArray) -> npt.NDArray[np.void]:
-    events = events[events["kind"] == Kind.BOOK_TICKER]
-    tickers = np.empty(len(events), dtype=TICKER)
-    return tickers[: kernels.read_tickers(events, tickers)]
+def _joined(waiting: npt.NDArray[np.void], arrived: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """Concatenate; mostly nothing waits, and joining structured arrays is slow."""
+    if not len(waiting):
+        return arrived
+    return np.concatenate((waiting, arrived)) if len(arrived) else waiting

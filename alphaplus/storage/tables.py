@@ -99,9 +99,18 @@ class Table:
     key: tuple[str, ...]
     dtype: np.dtype[np.void] = field(init=False)
     fingerprint: int = field(init=False)
+    blank: RowArray = field(init=False, repr=False, compare=False)
+    """One row in which everything that may be NULL is NULL."""
 
     def __post_init__(self) -> None:
         dtype = np.dtype([column.format for column in self.columns])
+        blank = np.zeros(1, dtype=dtype)
+        for column in self.columns:
+            if column.type in (Type.FLOAT8, Type.FLOAT8_ARRAY):
+                blank[column.name] = np.nan
+            elif column.type is Type.TIME and column.nullable:
+                blank[column.name] = NAT
+        object.__setattr__(self, "blank", blank)
         object.__setattr__(self, "dtype", dtype)
         object.__setattr__(self, "fingerprint", fingerprint(self.name, dtype))
 
@@ -112,12 +121,8 @@ class Table:
 
     def rows(self, count: int) -> RowArray:
         """Return `count` rows: floats nan, times that may be NULL `NAT`, the rest zero."""
-        rows = np.zeros(count, dtype=self.dtype)
-        for column in self.columns:
-            if column.type in (Type.FLOAT8, Type.FLOAT8_ARRAY):
-                rows[column.name] = np.nan
-            elif column.type is Type.TIME and column.nullable:
-                rows[column.name] = NAT
+        rows = np.empty(count, dtype=self.dtype)
+        rows[:] = self.blank
         return rows
 
 
