@@ -1,0 +1,121 @@
+"""Write the generated pages (command line, settings) and check every relative link.
+
+python -m docs.build            # write
+python -m docs.build --check    # only say what is out of date
+"""
+
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+from alphaplus.cli import app
+from alphaplus.config import Section, Settings
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+HEADER: Final = (
+    "# Every setting with its default. Copy to alphaplus.toml and keep what you change.\n"
+    "# Each can also be set as ALPHAPLUS_SECTION__FIELD; storage.dsn only so, as it is a secret.\n"
+)
+
+
+def settings_file() -> str:
+    """Return alphaplus.example.toml: all settings, their defaults and their meaning."""
+    lines = [HEADER]
+    for name, info in Settings.model_fields.items():
+        section = info.annotation
+        assert section is not None
+        lines.append(f"[{name}]  # {inspect.getdoc(section)}")
+        lines += [_setting(section, field) for field in section.model_fields]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _setting(section: type[Section], field: str) -> str:
+    default = section.model_fields[field].get_default(call_default_factory=True)
+    meaning = _meaning(section, field)
+    comment = f"  # {meaning}" if meaning else ""
+    if default is None or field == "data_dir":  # unset, or different on every machine
+        return f"# {field} ={comment}"
+    return f"{field} = {_toml(default)}{comment}"
+
+
+def _meaning(section: type[Section], field: str) -> str:
+    """Return the text that stands below a field in the source."""
+    pattern = rf'^    {field}:(?:(?!^    [a-z_]+:).)*?"""(.*?)"""'
+    found = re.search(pattern, inspect.getsource(section), re.DOTALL | re.MULTILINE)
+    return " ".join(found.group(1).split()) if found else ""
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool | str):
+        return json.dumps(value)
+    return repr(value)
+
+
+def command_page() -> str:
+    """Return docs/cli.md: the help of every command."""
+    root = typer.main.get_command(app)
+    pages = ["# The `alphaplus` command", "", inspect.cleandoc(root.help or ""), ""]
+    for name, command in _commands(root, ()):
+        pages += [f"## `alphaplus {name}`", "", inspect.cleandoc(command.help or ""), ""]
+        options = [p for p in command.params if p.name != "help"]
+        pages += [f"- `{'`, `'.join(p.opts)}`: {_help(p)}" for p in options]
+        pages += [""] if options else []
+    return "\n".join(pages)
+
+
+def _commands(group: Any, path: tuple[str, ...]) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            found += _commands(command, (*path, name))
+        else:
+            found.append((" ".join((*path, name)), command))
+    return found
+
+
+def _help(parameter: Any) -> str:
+    return str(getattr(parameter, "help", "") or "required")
+
+
+def broken_links() -> list[str]:
+    """Return the relative links of all pages that lead nowhere."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    return [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in LINK.findall(page.read_text(encoding="utf-8"))
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+
+
+def main() -> None:
+    """Write or check; exit 1 if something is out of date or broken."""
+    check = "--check" in sys.argv[1:]
+    problems = []
+    for path, text in (
+        (ROOT / "alphaplus.example.toml", settings_file()),
+        (ROOT / "docs" / "cli.md", command_page()),
+    ):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            if check:
+                problems.append(f"{path.relative_to(ROOT)} is out of date; run make docs")
+            else:
+                path.write_text(text, encoding="utf-8")
+                print(f"wrote {path.relative_to(ROOT)}")
+    problems += [f"broken link in {link}" for link in broken_links()]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
