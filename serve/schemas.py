@@ -168,11 +168,11 @@ class Depth(Answer):
 
 
 class FillCost(Answer):
-    """What a market order of one size would pay."""
+    """What a market order would pay; prices are null unless the known book fills it whole."""
 
     vwap: Price = Field(None, examples=[57245.31])
     slippage_bps: float | None = Field(
-        None, description="Cost against mid, basis points; never negative.", examples=[0.0279]
+        None, description="Cost against mid, basis points.", examples=[0.0279]
     )
     worst_price: Price = Field(None, examples=[57246.0])
     levels: int | None = Field(None, description="Levels it would touch.", examples=[4])
@@ -210,7 +210,13 @@ class Analysis(Freshness):
         None, description="Exchange's id of the last update applied.", examples=[5061243786412]
     )
     best_bid: Price = Field(None, examples=[57245.1])
+    best_bid_quantity: float | None = Field(
+        None, description="Quantity at the best bid.", examples=[3.211]
+    )
     best_ask: Price = Field(None, examples=[57245.2])
+    best_ask_quantity: float | None = Field(
+        None, description="Quantity at the best ask.", examples=[1.874]
+    )
     spread: float | None = Field(
         None, description="Best ask less best bid, quote currency.", examples=[0.1]
     )

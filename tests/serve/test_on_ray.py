@@ -1,0 +1,100 @@
+"""The API on a real cluster of one machine: proxy, replica, actors by name, and their loss."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+import ray
+from ray import serve
+
+from actors import names
+from serve.app import build
+from tests.serve.fakes import FakeFleet, Record, summary
+from tests.serve.problem import problem
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # Ray's own, on start
+]
+
+SYMBOL = "BTC-USDT-PERP"
+
+
+class Board(FakeFleet):
+    """Answers as the portfolio's actor does, with the time of the machine."""
+
+    async def board(self) -> list[Record]:
+        for row in self.rows:
+            row |= {"ts_event": time.time_ns(), "ts_recv": time.time_ns()}
+        return await super().board()
+
+
+class Books(FakeFleet):
+    """Answers as a symbol's actor does."""
+
+    async def book(self, exchange: str | None, depth: int) -> Record:  # type: ignore[override]
+        return await super().book(SYMBOL, exchange, depth)
+
+    async def analysis(self, exchange: str | None) -> Record:  # type: ignore[override]
+        return await super().analysis(SYMBOL, exchange)
+
+
+def start(actor: type[FakeFleet], name: str) -> Any:
+    remote: Any = ray.remote(actor)
+    handle = remote.options(name=name, namespace=names.NAMESPACE, num_cpus=0.05).remote(
+        [summary(SYMBOL)]
+    )
+    ray.get(handle.stats.remote())
+    return handle
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster with a portfolio and one symbol; the address of its API."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ray.init(num_cpus=2, include_dashboard=False, namespace=names.NAMESPACE, log_to_driver=False)
+    try:
+        # An actor ends with the last handle to it, so these are held.
+        actors = [start(Board, names.PORTFOLIO), start(Books, names.symbol_name(SYMBOL))]
+        serve.start(http_options={"host": "127.0.0.1", "port": port})
+        serve.run(build(stale_after_ms=10_000), name="api", route_prefix="/")
+        yield f"http://127.0.0.1:{port}"
+        serve.shutdown()
+        actors.clear()
+    finally:
+        ray.shutdown()
+
+
+def test_api_answers_from_actors_and_outlives_them(cluster: str) -> None:
+    with httpx2.Client(base_url=cluster, timeout=30) as client:
+        listed = client.get("/v1/symbols").json()
+        assert listed["symbols"][0]["symbol"] == SYMBOL
+        assert listed["stale"] is False
+        assert client.get("/readyz").json()["ready"] is True
+        assert len(client.get(f"/v1/symbols/{SYMBOL}/book?depth=7").json()["bids"]) == 7
+        assert client.get(f"/v1/symbols/{SYMBOL}/analysis").json()["crossed"] is False
+        assert "AlphaPlus" in client.get("/").text
+        problem(client.get("/v1/symbols/XXX/book"), 404, "unknown-symbol")
+        position = {"symbol": SYMBOL, "quantity": 1, "entry_price": 57000}
+        answer = client.put("/v1/portfolio/positions", json={"positions": [position]})
+        assert answer.json()["positions"][0]["exchange"] == "binance"
+
+        ray.kill(names.symbol(SYMBOL))
+        answer = client.get(f"/v1/symbols/{SYMBOL}/book")
+        problem(answer, 503, "unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert client.get(f"/v1/symbols/{SYMBOL}").status_code == 200
+
+        ray.kill(names.portfolio())
+        problem(client.get("/v1/symbols"), 503, "unavailable")
+        assert client.get("/healthz").status_code == 200
