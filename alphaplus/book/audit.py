@@ -89,7 +89,7 @@ class TopOfBookAudit:
         ends = np.flatnonzero(rows["flags"] & Flag.LAST)
         whole = int(ends[-1]) + 1 if len(ends) else 0
         self._cut = rows[whole:].copy()
-        tickers = np.empty(len(ends), dtype=TICKER)
+        tickers = np.zeros(len(ends), dtype=TICKER)
         kernels.read_tickers(rows[:whole], tickers)
         return tickers
 

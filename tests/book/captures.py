@@ -42,7 +42,7 @@ def _read(path: Path, tick: str, suffix: str) -> Recording:
     rows: list[tuple[int, ...]] = []
     early: list[tuple[int, dict[str, Any]]] = []
     snapshot_id = messages = 0
-    for line in gzip.open(path, "rb"):
+    for line in gzip.decompress(path.read_bytes()).splitlines():
         stamp, text = line.split(b" ", 1)
         frame, ts = orjson.loads(text), int(stamp)
         data = frame.get("data", frame)
@@ -58,15 +58,15 @@ def _read(path: Path, tick: str, suffix: str) -> Recording:
                 early += waiting
                 continue
         elif "B" in data:
-            level = [[data["b"], data["B"]]], [[data["a"], data["A"]]]
-            rows += _levels(ts, data["u"], *level, tick, Kind.BOOK_TICKER, last=True)
+            best = _levels(ts, data["u"], [[data["b"], data["B"]]], [[data["a"], data["A"]]], tick)
+            rows += _as_message([(*row[:4], Kind.BOOK_TICKER, *row[5:]) for row in best])
             continue
         else:
             continue
         for received, event in waiting:
             if event["u"] >= snapshot_id + ("pu" not in event):
                 messages += 1
-                rows += _levels(received, event["u"], event["b"], event["a"], tick, last=True)
+                rows += _as_message(_levels(received, event["u"], event["b"], event["a"], tick))
     events = np.zeros(len(rows), dtype=EVENT)
     names = ("ts_recv", "sequence", "price_tick", "value", "kind", "side", "flags")
     for name, column in zip(names, zip(*rows, strict=True), strict=True):
@@ -76,14 +76,7 @@ def _read(path: Path, tick: str, suffix: str) -> Recording:
 
 
 def _levels(
-    ts: int,
-    sequence: int,
-    bids: list[list[str]],
-    asks: list[list[str]],
-    tick: str,
-    kind: Kind = Kind.DEPTH,
-    *,
-    last: bool = False,
+    ts: int, sequence: int, bids: list[list[str]], asks: list[list[str]], tick: str
 ) -> list[tuple[Any, ...]]:
     decimals = len(tick) - 2
     rows: list[tuple[Any, ...]] = []
@@ -92,7 +85,9 @@ def _levels(
             whole, _, part = price.partition(".")
             assert not part[decimals:].strip("0")
             number = int(whole + part[:decimals])
-            rows.append((ts, sequence, number, float(quantity), kind, side, 0))
-    if last and rows:
-        rows[-1] = (*rows[-1][:-1], Flag.LAST)
+            rows.append((ts, sequence, number, float(quantity), Kind.DEPTH, side, 0))
     return rows
+
+
+def _as_message(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [*rows[:-1], (*rows[-1][:-1], Flag.LAST)] if rows else []

@@ -56,7 +56,7 @@ def ticks(centre: int) -> st.SearchStrategy[int]:
     return st.one_of(
         st.integers(centre - 40, centre + 40),
         st.integers(centre - 9_000, centre + 9_000),
-        st.integers(0, 10 * centre),
+        st.integers(0, 10 * abs(centre)),
         st.sampled_from([0, 1, FAR, FAR - 1, -FAR - 1, -FAR, 2**62, -(2**62)]),
     )
 

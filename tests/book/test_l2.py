@@ -69,7 +69,7 @@ def test_equals_the_dictionary_book_however_the_batches_are_cut(
 @pytest.mark.parametrize("spread", [300, 3_000, 300_000, 10**12])
 @pytest.mark.parametrize("drift", [0, 40, -900])
 def test_equals_the_dictionary_book_over_a_long_drifting_run(spread: int, drift: int) -> None:
-    random = np.random.default_rng(spread + drift)
+    random = np.random.default_rng(spread + drift + 1000)
     book, twin = L2Book(INSTRUMENT), DictBook(INSTRUMENT)
     centre = 10**7
     for step in range(400):
@@ -188,8 +188,7 @@ def test_absurd_price_comes_and_goes_without_a_trace(tick: int) -> None:
             assert tick in book.levels(side)[0]
             book.apply(message([(side, tick, 0.0)], times))
             book.check_invariants()
-    known = tick if abs(tick - 1000) < 700 else None
-    assert known is not None or book.state_hash() == before
+    assert book.state_hash() == before
 
 
 def test_far_store_grows_and_gives_blocks_back() -> None:
