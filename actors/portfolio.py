@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import orjson
 import ray
-from alphaplus.latency import LatencyHistogram
 
 from actors import names
 from alphaplus.analysis.state import COUNTERS, STATE, summary
 from alphaplus.errors import StreamClosed
 from alphaplus.instruments import Instrument
+from alphaplus.latency import LatencyHistogram
 from alphaplus.risk.portfolio import Portfolio
 from alphaplus.streams import Endpoint, LatestReceiver, LatestValue, Transport
 

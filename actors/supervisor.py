@@ -10,7 +10,6 @@ notices its silence on the board, and joins it again; its feed then sends a fres
 import asyncio
 import logging
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from actors.store import StoreActor
 from actors.symbol import SymbolActor, SymbolOptions
 from alphaplus.config import Settings
 from alphaplus.instruments import Instrument
-from alphaplus.streams import Endpoint, StreamKeys, Transport, make_run_directory
+from alphaplus.streams import Endpoint, StreamKeys, Transport
 
 log = logging.getLogger(__name__)
 
@@ -65,24 +64,19 @@ class _Fleet:
 class Supervisor:
     """Owns the fleet; `SupervisorActor` is the same as a Ray actor."""
 
-    def __init__(self, settings: Settings, dsn: str, venue_url: str | None) -> None:
+    def __init__(
+        self, settings: Settings, dsn: str, venue_url: str | None, run_directory: Path
+    ) -> None:
+        """`run_directory` is a private folder for sockets; its maker removes it."""
         logging.basicConfig(level=settings.log.level)
         self._settings = settings
         self._dsn = dsn
         self._venue_url = venue_url
-        self._run_directory: Path | None = None
-        self._transport = self._new_transport()
+        self._transport = _transport(settings, run_directory)
         self._fleet: _Fleet | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._progress = "created"
         self._repairs = 0
-
-    def _new_transport(self) -> Transport:
-        streams = self._settings.streams
-        if streams.transport == "tcp":
-            return Transport.tcp(streams.host, StreamKeys.generate())
-        self._run_directory = make_run_directory()
-        return Transport.ipc(self._run_directory)
 
     async def start(self) -> dict[str, Any]:
         """Create everyone and join their streams; returns the symbols when data flows.
@@ -142,8 +136,6 @@ class Supervisor:
         store = await fleet.store.handle.drain.remote(timeout_s)
         portfolio = await fleet.portfolio.handle.report.remote()
         await fleet.store.handle.close.remote()
-        if self._run_directory is not None:
-            shutil.rmtree(self._run_directory, ignore_errors=True)
         self._progress = "drained"
         times = os.times()
         return {
@@ -289,6 +281,12 @@ class Supervisor:
     def _say_repaired(self, name: str) -> None:
         self._repairs += 1
         log.warning("%s lives anew; joining its streams again", name)
+
+
+def _transport(settings: Settings, run_directory: Path) -> Transport:
+    if settings.streams.transport == "tcp":
+        return Transport.tcp(settings.streams.host, StreamKeys.generate())
+    return Transport.ipc(run_directory)
 
 
 def _options(name: str, cpus: float, memory_mb: float) -> dict[str, Any]:

@@ -12,7 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from alphaplus.config import Settings, load_settings, settings_environment
-from alphaplus.errors import AlphaPlusError, CaptureError, ConfigError
+from alphaplus.errors import (
+    AlphaPlusError,
+    CaptureError,
+    ConfigError,
+    StorageError,
+    UnknownSymbol,
+)
 
 app = typer.Typer(
     name="alphaplus",
@@ -150,7 +156,7 @@ def main() -> None:
 def _guarded(run: Callable[[], Any]) -> None:
     try:
         run()
-    except (ConfigError, CaptureError) as error:
+    except (ConfigError, CaptureError, StorageError, UnknownSymbol) as error:
         _fail(error, 2)
     except AlphaPlusError as error:
         _fail(error, 1)

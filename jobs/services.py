@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import shutil
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +14,7 @@ from alphaplus.config import Settings
 from alphaplus.storage.connection import connect
 from alphaplus.storage.migrations import migrate
 from alphaplus.storage.postgres import EmbeddedPostgres
+from alphaplus.streams import make_run_directory
 from alphaplus.venue.process import VenueProcess, venue_arguments
 
 log = logging.getLogger(__name__)
@@ -27,9 +30,13 @@ class Services:
         self._venue: VenueProcess | None = None
         self.dsn = ""
         self.venue_url: str | None = None
+        self.run_directory = Path()
+        """A private folder for the sockets of this run."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            self.run_directory = make_run_directory()
+            stack.callback(shutil.rmtree, self.run_directory, ignore_errors=True)
             self.dsn = self._start_database(stack)
             self.venue_url = self._start_venue(stack)
             self._stack = stack.pop_all()

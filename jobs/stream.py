@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import numpy as np
 import ray
-from alphaplus.latency import LatencyHistogram
 from ray.exceptions import RayTaskError
 
 from actors import names
@@ -26,6 +25,7 @@ from actors.supervisor import SupervisorActor
 from alphaplus.analysis.state import COUNTERS, STATE
 from alphaplus.config import Settings
 from alphaplus.errors import AlphaPlusError, ConfigError
+from alphaplus.latency import LatencyHistogram
 from alphaplus.log import set_up_logging
 from jobs.arguments import finish, parser, settings_of
 from jobs.services import Services
@@ -82,7 +82,9 @@ def _create_supervisor(settings: Settings, services: Services) -> Any:
         "max_concurrency": 32,
     }
     try:
-        return SupervisorActor.options(**options).remote(settings, services.dsn, services.venue_url)
+        return SupervisorActor.options(**options).remote(
+            settings, services.dsn, services.venue_url, services.run_directory
+        )
     except ValueError as error:
         raise ConfigError(
             "A stream job already owns the fleet of this cluster; "

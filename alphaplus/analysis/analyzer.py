@@ -4,19 +4,23 @@ A measure that cannot be known is None: those of both sides while one is empty, 
 the book is crossed, locked or without a snapshot.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from alphaplus.analysis.cost import FillCost, fill_costs
-from alphaplus.analysis.depth import Depth, depth_within
+from alphaplus.analysis.cost import FillCost, slippage_bps
+from alphaplus.analysis.depth import Depth, Distance
 from alphaplus.analysis.fair_price import mid, weighted_mid
 from alphaplus.analysis.imbalance import imbalance
-from alphaplus.analysis.sides import BookSide, read_side
 from alphaplus.analysis.spread import spread, spread_bps
+from alphaplus.analysis.walk import SideWalker
 from alphaplus.book.l2 import L2Book
+from alphaplus.errors import ConfigError
 from alphaplus.events import Side
 from alphaplus.instruments import Instrument
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,10 @@ class BookAnalysis:
 
 
 class Analyzer:
-    """Takes the measures that the parameters choose; holds no state of the book."""
+    """Takes the measures that the parameters choose; holds no state of the book.
+
+    Raises ConfigError for a parameter that is not above 0.
+    """
 
     def __init__(
         self,
@@ -92,11 +99,11 @@ class Analyzer:
         cost_notionals: Sequence[float] = (1e4, 1e5, 1e6),
     ) -> None:
         self._instrument = instrument
-        self._imbalance_levels = tuple(sorted(imbalance_levels))
-        self._depth_bps = tuple(sorted(map(float, depth_bps)))
-        self._cost_notionals = tuple(sorted(map(float, cost_notionals)))
-        self._depth = max(self._imbalance_levels, default=1)
-        self._reach = max(self._depth_bps, default=0.0) / 1e4
+        self._imbalance_levels = _ascending("imbalance_levels", map(int, imbalance_levels))
+        self._cost_notionals = _ascending("cost_notionals", map(float, cost_notionals))
+        distances = _ascending("depth_bps", map(float, depth_bps))
+        self._distances = [Distance.of(bps) for bps in distances]
+        self._walker = SideWalker(instrument, self._imbalance_levels, self._cost_notionals)
 
     def analyze(self, book: L2Book) -> BookAnalysis:
         """Measure the book as it stands."""
@@ -108,44 +115,74 @@ class Analyzer:
             "ts_recv": book.ts_recv,
             "sequence": book.sequence,
         }
-        if not book.is_valid:
+        known = book.known_range
+        if known is None:
             return BookAnalysis(**header)
         top = book.top()
         touch = _touch(instrument, top)
-        bid, ask = touch.get("best_bid"), touch.get("best_ask")
-        if bid is None or ask is None:
+        if len(touch) < 4:
             return BookAnalysis(**header, **touch)
-        if bid >= ask:
+        bid_tick, ask_tick = int(top["bid_tick"]), int(top["ask_tick"])
+        if bid_tick >= ask_tick:
             return BookAnalysis(**header, crossed=True)
-        middle = mid(bid, ask)
-        bids = read_side(book, Side.BID, depth=self._depth, to_price=middle * (1 - self._reach))
-        asks = read_side(book, Side.ASK, depth=self._depth, to_price=middle * (1 + self._reach))
+        bid, ask = touch["best_bid"], touch["best_ask"]
+        twice_mid = bid_tick + ask_tick
+        middle = mid(instrument, bid_tick, ask_tick)
+        bid_limits = [distance.limit(Side.BID, twice_mid) for distance in self._distances]
+        ask_limits = [distance.limit(Side.ASK, twice_mid) for distance in self._distances]
+        bids = self._walker.walk(book, Side.BID, bid_limits)
+        asks = self._walker.walk(book, Side.ASK, ask_limits)
         return BookAnalysis(
             **header,
             **touch,
-            spread=spread(bid, ask),
-            spread_bps=spread_bps(bid, ask),
+            spread=instrument.price(int(spread(bid_tick, ask_tick))),
+            spread_bps=spread_bps(bid_tick, ask_tick),
             mid=middle,
             weighted_mid=weighted_mid(
-                bid, float(top["bid_quantity"]), ask, float(top["ask_quantity"])
+                bid, touch["best_bid_quantity"], ask, touch["best_ask_quantity"]
             ),
             imbalance={
-                k: imbalance(bids.quantities, asks.quantities, k) for k in self._imbalance_levels
+                k: imbalance(bid_sum, ask_sum)
+                for k, bid_sum, ask_sum in zip(
+                    self._imbalance_levels, bids.quantities, asks.quantities, strict=True
+                )
             },
-            bid_depth=depth_within(bids, middle, self._depth_bps, instrument),
-            ask_depth=depth_within(asks, middle, self._depth_bps, instrument),
-            buy_cost=self._costs(book, asks, middle),
-            sell_cost=self._costs(book, bids, middle),
+            bid_depth={
+                distance.bps: Depth(notional, limit < known[0])
+                for distance, notional, limit in zip(
+                    self._distances, bids.notionals, bid_limits, strict=True
+                )
+            },
+            ask_depth={
+                distance.bps: Depth(notional, limit > known[1])
+                for distance, notional, limit in zip(
+                    self._distances, asks.notionals, ask_limits, strict=True
+                )
+            },
+            buy_cost=self._costs(asks.fills, Side.ASK, middle, known),
+            sell_cost=self._costs(bids.fills, Side.BID, middle, known),
         )
 
-    def _costs(self, book: L2Book, levels: BookSide, middle: float) -> dict[float, FillCost]:
-        costs = fill_costs(levels, middle, self._cost_notionals, self._instrument)
-        if levels.is_whole or all(cost.fill_ratio >= 1 for cost in costs.values()):
-            return costs
-        # The biggest order reaches beyond what the other measures needed: read the whole side.
-        count = book.bid_count if levels.side is Side.BID else book.ask_count
-        whole = read_side(book, levels.side, depth=count, to_price=middle)
-        return fill_costs(whole, middle, self._cost_notionals, self._instrument)
+    def _costs(
+        self, fills: list[list[float]], taken: Side, middle: float, known: tuple[int, int]
+    ) -> dict[float, FillCost]:
+        costs = {}
+        for notional, (base, quote, worst, levels) in zip(self._cost_notionals, fills, strict=True):
+            vwap = slippage = None
+            is_known = worst <= known[1] if taken is Side.ASK else worst >= known[0]
+            if quote >= notional and is_known:
+                vwap = notional / base
+                slippage = slippage_bps(vwap, middle, taken)
+            worst_price = self._instrument.price(int(worst))
+            costs[notional] = FillCost(vwap, slippage, worst_price, int(levels), quote / notional)
+        return costs
+
+
+def _ascending(name: str, values: Iterable[Number]) -> tuple[Number, ...]:
+    ordered = tuple(sorted(set(values)))
+    if ordered and not 0 < ordered[0] <= ordered[-1] < math.inf:
+        raise ConfigError(f"Expected {name} above 0 and finite, was {list(ordered)}.")
+    return ordered
 
 
 def _touch(instrument: Instrument, top: Any) -> dict[str, Any]:

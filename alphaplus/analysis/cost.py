@@ -1,14 +1,15 @@
-"""Cost to fill: what a market order of a given notional would pay, walking the other side."""
+"""Cost to fill: what a market order would pay, walking the other side in price order.
 
-from collections.abc import Sequence
+The last level is used in part. vwap = quote paid / base filled, and
+slippage = 1e4 D (vwap - mid) / mid with D = +1 for a buyer and -1 for a seller.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
 
-from alphaplus.analysis import _kernels as kernels
-from alphaplus.analysis.sides import BookSide
+from alphaplus.book.l2 import L2Book, float_prices
 from alphaplus.events import Side
-from alphaplus.instruments import Instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,46 +27,27 @@ class FillCost:
     fill_ratio: float
 
 
-def fill_costs(
-    levels: BookSide, mid: float, notionals: Sequence[float], instrument: Instrument
-) -> dict[float, FillCost]:
-    """Return what orders of `notionals` (ascending, quote currency) pay on these levels.
+def slippage_bps(vwap: float, mid: float, taken: Side) -> float:
+    """Return what a fill on the side `taken` costs against the mid, in basis points."""
+    return -1e4 * taken * (vwap - mid) / mid
 
-    Asks are what a buyer takes, bids what a seller takes. The last level is used in part.
+
+def vwap_of_quantity(book: L2Book, taken: Side, base: float) -> float | None:
+    """Return the mean price of a market order over `base` units of the base currency.
+
+    `taken` is the side that it takes: asks for a buyer. None if `base` is not above 0, or
+    the book does not hold as much.
     """
-    wanted = np.array(notionals, dtype=np.float64)
-    found = np.zeros((len(wanted), 4))
-    kernels.walk(
-        levels.prices,
-        levels.quantities,
-        instrument.contract_size,
-        instrument.inverse,
-        wanted,
-        found,
-    )
-    direction = 1.0 if levels.side is Side.ASK else -1.0
-    return {
-        notional: _cost(levels, mid, direction, notional, row)
-        for notional, row in zip(notionals, found.tolist(), strict=True)
-    }
-
-
-def _cost(
-    levels: BookSide,
-    mid: float,
-    direction: float,
-    notional: float,
-    fill: list[float],
-) -> FillCost:
-    base, quote, worst, used = fill
-    vwap = slippage = None
-    if used and quote >= notional and levels.knows(worst):
-        vwap = notional / base
-        slippage = 1e4 * direction * (vwap - mid) / mid
-    return FillCost(
-        vwap=vwap,
-        slippage_bps=slippage,
-        worst_price=worst if used else None,
-        levels=int(used),
-        fill_ratio=min(1.0, quote / notional),
-    )
+    instrument = book.instrument
+    ticks, quantities = book.levels(taken)
+    prices = float_prices(instrument, ticks)
+    sizes = quantities * instrument.contract_size
+    if instrument.inverse:
+        sizes = sizes / prices
+    filled = np.cumsum(sizes)
+    if not (len(filled) and 0 < base <= filled[-1]):
+        return None
+    last = int(np.searchsorted(filled, base))
+    before = float(filled[last - 1]) if last else 0.0
+    paid = float(np.dot(prices[:last], sizes[:last])) + float(prices[last]) * (base - before)
+    return paid / base

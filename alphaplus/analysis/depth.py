@@ -1,14 +1,13 @@
-"""Depth: the notional that rests within a distance of the mid."""
+"""Depth: the notional that rests within a distance of the mid.
 
-from collections.abc import Sequence
+A level at distance d = 1e4 |mid - price| / mid basis points counts if d <= x. The cut is made
+on integer ticks, so that a level exactly at the distance always counts.
+"""
+
 from dataclasses import dataclass
+from fractions import Fraction
 
-import numpy as np
-
-from alphaplus.analysis import _kernels as kernels
-from alphaplus.analysis.sides import BookSide
 from alphaplus.events import Side
-from alphaplus.instruments import Instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,27 +18,27 @@ class Depth:
     truncated: bool
 
 
-def depth_within(
-    levels: BookSide, mid: float, bounds: Sequence[float], instrument: Instrument
-) -> dict[float, Depth]:
-    """Return the depth of one side for each of `bounds`, ascending, in basis points.
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """A distance from the mid in basis points, as the exact ratio that its decimals say."""
 
-    A level at distance d = 1e4 |mid - p| / mid counts if d <= bound.
-    """
-    sign = 1.0 if levels.side is Side.BID else -1.0
-    limits = np.array(bounds, dtype=np.float64)
-    sums = np.zeros(len(limits))
-    kernels.sum_within(
-        levels.prices,
-        levels.quantities,
-        mid,
-        sign,
-        instrument.contract_size,
-        instrument.inverse,
-        limits,
-        sums,
-    )
-    return {
-        bound: Depth(total, not levels.knows(mid * (1 - sign * bound / 1e4)))
-        for bound, total in zip(bounds, sums.tolist(), strict=True)
-    }
+    bps: float
+    numerator: int
+    denominator: int
+
+    @classmethod
+    def of(cls, bps: float) -> "Distance":
+        """Make a distance of, for example, 2.5 basis points."""
+        exact = Fraction(repr(float(bps))) / 10_000
+        return cls(float(bps), exact.numerator, exact.denominator)
+
+    def limit(self, side: Side, twice_mid: int) -> int:
+        """Return the last tick within the distance; `twice_mid` is best bid + best ask.
+
+        >>> Distance.of(1.0).limit(Side.ASK, 20_000), Distance.of(1.0).limit(Side.BID, 20_000)
+        (10001, 9999)
+        """
+        whole = 2 * self.denominator
+        if side is Side.ASK:
+            return twice_mid * (self.denominator + self.numerator) // whole
+        return -(-twice_mid * (self.denominator - self.numerator) // whole)

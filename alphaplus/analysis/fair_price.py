@@ -1,9 +1,11 @@
 """Prices between the best bid and the best ask."""
 
+from alphaplus.instruments import Instrument
 
-def mid(best_bid: float, best_ask: float) -> float:
-    """Return the mean of both touches."""
-    return (best_bid + best_ask) / 2
+
+def mid(instrument: Instrument, bid_tick: int, ask_tick: int) -> float:
+    """Return the mean of both touches: the float64 nearest to the exact decimal."""
+    return instrument.price(bid_tick + ask_tick) / 2
 
 
 def weighted_mid(

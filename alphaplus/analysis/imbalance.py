@@ -1,17 +1,15 @@
 """Queue imbalance over the best k levels (Gould and Bonart 2016)."""
 
-import math
 
-from alphaplus.analysis.sides import Floats
+def imbalance(bid_quantity: float, ask_quantity: float) -> float | None:
+    """Return (B - A) / (B + A) of the sums over the best k levels, in [-1, 1].
 
+    Above 0 the bids are heavier. A side with fewer than k levels counts those it has. None
+    if a side is empty.
 
-def imbalance(bids: Floats, asks: Floats, levels: int) -> float | None:
-    """Return (B - A) / (B + A) of the quantities of the best `levels`, in [-1, 1].
-
-    Above 0 the bids are heavier. Fewer levels than asked for: those present. None if a side
-    is empty.
+    >>> imbalance(60.0, 40.0)
+    0.2
     """
-    if len(bids) == 0 or len(asks) == 0:
+    if not (bid_quantity > 0 and ask_quantity > 0):
         return None
-    bid, ask = math.fsum(bids[:levels].tolist()), math.fsum(asks[:levels].tolist())
-    return (bid - ask) / (bid + ask)
+    return (bid_quantity - ask_quantity) / (bid_quantity + ask_quantity)

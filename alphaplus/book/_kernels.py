@@ -588,17 +588,18 @@ def copy_levels(
     mask = s - 1
     limit = len(ticks)
     count = 0
+    base = state.base[s]
     for w in range(WORDS):
-        word = state.word[s, w]
-        while word != 0:
-            offset = (w << 6) + _lowest_bit(word)
-            key = state.base[s] + offset
+        if state.word[s, w] == 0:
+            continue
+        for offset in range(w << 6, (w + 1) << 6):
+            key = base + offset
             if count == limit or key > worst_key:
                 return count
-            ticks[count] = key ^ mask
-            quantities[count] = state.quantity[s, offset]
-            count += 1
-            word &= word - 1
+            quantity = state.quantity[s, offset]
+            ticks[count] = key ^ mask  # kept only where there is a level: no branch to predict
+            quantities[count] = quantity
+            count += quantity != 0.0
     for at in range(state.blocks[s]):
         block = blocks[directory[s, at].block]
         for i in range(block.count):

@@ -175,7 +175,10 @@ class L2Book:
         s = 0 if side is Side.BID else 1
         count = self._count(s)
         size = count if depth is None else max(0, min(depth, count))
-        worst_key = kernels.INT64_MAX if to_tick is None else (~to_tick if s == 0 else to_tick)
+        worst_key = kernels.INT64_MAX
+        if to_tick is not None:
+            to_tick = min(max(to_tick, kernels.INT64_MIN), kernels.INT64_MAX)
+            worst_key = ~to_tick if s == 0 else to_tick
         ticks = np.empty(size, dtype=np.int64)
         quantities = np.empty(size, dtype=np.float64)
         found = kernels.copy_levels(

@@ -11,6 +11,7 @@ directory adopts it. One process at a time owns a directory (a lock that the ker
 when the owner dies); only the owner stops the server, others merely connect.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import logging
@@ -103,6 +104,7 @@ class EmbeddedPostgres:
         self._given = binaries
         self._binaries: Binaries | None = None
         self._log_start = 0
+        self._exit = Path()
         self._home = self.data_dir / "postgres"
         self._lock: int | None = None
         self._user: ServerUser | None = None
@@ -326,20 +328,31 @@ class EmbeddedPostgres:
             if failure is None:
                 return
             if time.monotonic() > deadline or not any(sign in failure for sign in _PASSING):
+                self._end_failed()
                 raise StorageError(
                     f"The database server did not start: {_last_line(failure)}; "
                     f"see {self._home / 'server.log'}."
                 )
             time.sleep(0.2)
 
+    def _end_failed(self) -> None:
+        """End a server that runs but never became ready: nothing half-started is left."""
+        running = self._running()
+        if running is not None:
+            with contextlib.suppress(psutil.Error):
+                running.process.send_signal(signal.SIGQUIT)
+
     def _spawn(self, user: ServerUser) -> None:
-        (self._home / "exit").unlink(missing_ok=True)
+        for old in self._home.glob("exit.*"):
+            old.unlink(missing_ok=True)
+        # A name of its own, since the shell of a killed server may leave its code late.
+        self._exit = self._home / f"exit.{time.monotonic_ns()}"
         settings = self._settings | {"unix_socket_directories": f'"{self._socket_dir()}"'}
         arguments = [f"--{name}={value}" for name, value in settings.items()]
         options = user.options()
         options["env"] = options["env"] | {
             "AP_LOG": str(self._home / "server.log"),
-            "AP_EXIT": str(self._home / "exit"),
+            "AP_EXIT": str(self._exit),
         }
         server = self._found().path("postgres")
         launch = ["/bin/sh", "-c", _LAUNCH, "sh", server, "-D", str(self._home / "data")]
@@ -359,7 +372,7 @@ class EmbeddedPostgres:
         """
         size, changed = self._log_size(), time.monotonic()
         while not self._answers():
-            if (self._home / "exit").exists():
+            if self._exit.exists():
                 return self._log_tail()
             if self._log_size() != size:
                 size, changed = self._log_size(), time.monotonic()

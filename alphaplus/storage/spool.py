@@ -141,13 +141,19 @@ class Spool:
         """
         with self._mutex:
             size = sum(_FRAME.size + len(payload) for payload in payloads)
-            if self.size_bytes + size + len(self._head) + _HEAD.size > self._max_bytes:
+            size_with_head = size + len(self._head) + _HEAD.size
+            if self.size_bytes + size_with_head > self._max_bytes:
+                # The segment in use may hold nothing but acked frames: then it can go.
+                self._retire()
+                self._delete_done()
+            if self.size_bytes + size_with_head > self._max_bytes:
                 raise SpoolFull(
                     f"The spool {self.directory} has reached its {self._max_bytes} bytes."
                 )
             try:
                 self._write(payloads, size)
             except OSError as error:
+                self._delete_done()
                 if error.errno in _FULL:
                     raise SpoolFull(f"The disk of the spool {self.directory} is full.") from error
                 raise StorageError(

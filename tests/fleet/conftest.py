@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from actors.supervisor import SupervisorActor
 from alphaplus.config import load_settings
 from alphaplus.storage.migrations import migrate
 from alphaplus.storage.postgres import EmbeddedPostgres
+from alphaplus.streams import make_run_directory
 from alphaplus.venue.process import VenueProcess
 from serve.app import build
 
@@ -105,15 +107,23 @@ def until(condition: Callable[[], bool], timeout_s: float = 30.0, poll_s: float 
 
 
 @contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder for sockets, with a path that is short enough for them."""
+    folder = make_run_directory()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
 def running_fleet(
     dsn: str, data_dir: Path, venue_arguments: list[str], **sections: dict[str, Any]
 ) -> Iterator[Fleet]:
     """Start a fleet on a venue of its own; both are ended whatever happens."""
     settings = load_settings(None, {"storage": {"data_dir": data_dir}, **sections}, {})
-    with VenueProcess(venue_arguments) as venue:
+    with VenueProcess(venue_arguments) as venue, private_folder() as sockets:
         supervisor = SupervisorActor.options(
             name=names.SUPERVISOR, namespace=names.NAMESPACE, num_cpus=0.01, max_concurrency=32
-        ).remote(settings, dsn, venue.url)
+        ).remote(settings, dsn, venue.url, sockets)
         fleet = Fleet(supervisor, venue.url, [])
         try:
             fleet.symbols = ray.get(supervisor.start.remote(), timeout=120)["symbols"]
