@@ -71,7 +71,6 @@ def test_every_kind_of_error_has_a_sentence():
         pg.DiskFullError("no space left"),
         pg.ReadOnlySQLTransactionError("cannot execute INSERT"),
         pg.UndefinedTableError("no table"),
-        pg.PostgresError(),
     ):
         said = explained(error, dsn)
         assert "database db.example:6000/market " in str(said)

@@ -178,6 +178,16 @@ def test_bound_refuses_whole_and_room_returns(tmp_path):
     spool.close()
 
 
+def test_bound_below_one_segment_gives_room_again(tmp_path):
+    spool = Spool(tmp_path, max_bytes=1000)
+    for number in range(50):
+        spool.append([b"%0600d" % number])
+        with pytest.raises(SpoolFull):
+            spool.append([b"x" * 600])
+        assert everything(spool) == [b"%0600d" % number]
+    spool.close()
+
+
 def test_full_disk_leaves_no_partial_frame(tmp_path, monkeypatch):
     spool = Spool(tmp_path)
     spool.append([PAYLOADS[0]])

@@ -30,9 +30,10 @@ def balanced(stats):
     return stats.accepted + stats.replayed == got
 
 
-async def until(condition, timeout=20):
-    async with asyncio.timeout(timeout):
-        while not condition():
+async def until(condition):
+    """Wait for what another process or task brings about; nothing signals it."""
+    async with asyncio.timeout(90):
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -239,18 +240,18 @@ async def test_kills_of_writer_and_server_lose_and_repeat_nothing(open_dir, tmp_
                 cwd=Path(kill_writer.__file__).parents[2],
             )
 
-        def lines():
-            return log.read_text().count("\n")
+        async def accepted(more):
+            goal = log.read_text().count("\n") + more
+            await until(lambda: log.read_text().count("\n") >= goal)
 
         for kill in range(2):
-            before = lines()
             writer = await spawn()
-            await until(lambda goal=before + 40 + 17 * kill: lines() > goal)
+            await accepted(40 + 17 * kill)
             assert writer.returncode is None
             kill_tree(server.pid)
-            await until(lambda goal=lines() + 20: lines() > goal)
+            await accepted(20)
             await asyncio.to_thread(server.start)
-            await until(lambda goal=lines() + 30 + 11 * kill: lines() > goal)
+            await accepted(30 + 11 * kill)
             writer.send_signal(signal.SIGKILL)
             await writer.wait()
         async with Writer(dsn, tmp_path / "spool") as replay:
