@@ -58,7 +58,7 @@ def client_id(exchange: str, symbols: Sequence[str] = ()) -> str:
     """
     known = known_exchanges()
     if exchange not in known:
-        raise ConfigError(f"There is no exchange {exchange!r}{_closest(exchange, known)}.")
+        raise ConfigError(f"There is no exchange {exchange!r}{_closest(exchange, known)}")
     if exchange != BINANCE:
         return exchange
     clients = {_binance_client(symbol): symbol for symbol in reversed(symbols)}
@@ -130,7 +130,7 @@ def select_instruments(
     for symbol in symbols:
         if symbol not in instruments:
             where = next((i.exchange for i in instruments.values()), "the exchange")
-            raise UnknownSymbol(f"{where} does not list {symbol}{_closest(symbol, instruments)}.")
+            raise UnknownSymbol(f"{where} does not list {symbol}{_closest(symbol, instruments)}")
     return {symbol: instruments[symbol] for symbol in symbols or instruments}
 
 
@@ -157,4 +157,4 @@ def _step(market: Mapping[str, Any], field: str, precision_mode: int) -> Decimal
 
 def _closest(name: str, known: Iterable[str]) -> str:
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]}?" if matches else ""
+    return f"; did you mean {matches[0]}?" if matches else "."
