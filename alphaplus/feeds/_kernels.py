@@ -71,6 +71,8 @@ _CLOSE_OBJECT: Final = 125
 
 _MAX_NESTING: Final = 60
 _MAX_DIGITS: Final = 18
+_FAST_DIGITS: Final = 15
+"""Digits whose number is surely below 2**53."""
 _MAX_MS: Final = 9_223_372_036_854
 """The latest millisecond whose nanosecond fits 64 bits."""
 
@@ -448,7 +450,7 @@ def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
             return -NUMBER, math.nan
     if byte != _QUOTE:
         return -NUMBER, math.nan
-    if digits <= 15:
+    if digits <= _FAST_DIGITS:
         return at + 1, mantissa / _TEN_FLOAT[fraction]
     is_exact, value = _long_decimal(buffer, begin, at)
     if not is_exact:
@@ -601,10 +603,40 @@ def hash_slot(name: Bytes, mask: int) -> int:
 
 
 @kernel
+def _level(buffer: Bytes, at: int, decimals: int, tick_units: int) -> tuple[int, int, float]:
+    """Read one `["price","quantity"]` in any form: (position behind it, ticks, quantity)."""
+    if _byte(buffer, at) != _OPEN_LIST:
+        return -FIELD, 0, 0.0
+    at, tick = _price(buffer, _space(buffer, at + 1), decimals, tick_units)
+    if at < 0:
+        return at, 0, 0.0
+    at = _space(buffer, at)
+    if _byte(buffer, at) != _COMMA:
+        return -FIELD, 0, 0.0
+    at, quantity = _decimal(buffer, _space(buffer, at + 1))
+    if at < 0:
+        return at, 0, 0.0
+    at = _space(buffer, at)
+    while _byte(buffer, at) == _COMMA:  # elements that we do not know
+        at = _value(buffer, _space(buffer, at + 1))
+        if at < 0:
+            return at, 0, 0.0
+        at = _space(buffer, at)
+    if _byte(buffer, at) != _CLOSE_LIST:
+        return -SYNTAX, 0, 0.0
+    return at + 1, tick, quantity
+
+
+@kernel
 def _levels(
     buffer: Bytes, at: int, events: Rows, row: int, side: int, decimals: int, tick_units: int
 ) -> tuple[int, int]:
-    """Decode `[["price","quantity"],...]` into rows: (position behind it, next free row)."""
+    """Decode `[["price","quantity"],...]` into rows: (position behind it, next free row).
+
+    Most bytes of a feed pass here, so a level in the form that the venue sends is read in
+    place: calls in this loop would cost several times the reading. Where anything is unusual,
+    spaces, long numbers or an error, `_level` reads the same level again and decides.
+    """
     ticks = events["price_tick"]
     values = events["value"]
     sides = events["side"]
@@ -612,38 +644,81 @@ def _levels(
     if _byte(buffer, at) == _CLOSE_LIST:
         return at + 1, row
     while True:
-        if _byte(buffer, at) != _OPEN_LIST:
-            return -FIELD, row
-        at += 1
-        if _byte(buffer, at) != _QUOTE:
-            at = _space(buffer, at)
-        at, tick = _price(buffer, at, decimals, tick_units)
-        if at < 0:
-            return at, row
-        if _byte(buffer, at) != _COMMA:
-            at = _space(buffer, at)
-            if _byte(buffer, at) != _COMMA:
-                return -FIELD, row
-        at += 1
-        if _byte(buffer, at) != _QUOTE:
-            at = _space(buffer, at)
-        at, quantity = _decimal(buffer, at)
-        if at < 0:
-            return at, row
-        ticks[row] = tick
-        values[row] = quantity
-        sides[row] = side
+        is_usual = False
+        units = 0
+        mantissa = 0
+        fraction = 0
+        place = at + 2
+        if _byte(buffer, at) == _OPEN_LIST and _byte(buffer, at + 1) == _QUOTE:
+            digit = _byte(buffer, place) - 48
+            while 0 <= digit <= 9:
+                units = units * 10 + digit
+                place += 1
+                digit = _byte(buffer, place) - 48
+            whole = place - at - 2
+            left = decimals
+            if digit == _DOT - 48:
+                place += 1
+                digit = _byte(buffer, place) - 48
+                while left > 0 and 0 <= digit <= 9:
+                    units = units * 10 + digit
+                    left -= 1
+                    place += 1
+                    digit = _byte(buffer, place) - 48
+                while digit == 0:  # zeros beyond the grid
+                    place += 1
+                    digit = _byte(buffer, place) - 48
+            is_usual = (
+                digit == _QUOTE - 48
+                and 0 < whole <= _MAX_DIGITS - decimals
+                and _byte(buffer, place - 1) != _DOT
+                and _byte(buffer, place + 1) == _COMMA
+                and _byte(buffer, place + 2) == _QUOTE
+            )
+            if left > 0 and is_usual:
+                units *= _TEN[left]
+        if is_usual:
+            place += 3
+            begin = place
+            digit = _byte(buffer, place) - 48
+            while 0 <= digit <= 9:
+                mantissa = mantissa * 10 + digit
+                place += 1
+                digit = _byte(buffer, place) - 48
+            whole = place - begin
+            if digit == _DOT - 48:
+                place += 1
+                begin = place
+                digit = _byte(buffer, place) - 48
+                while 0 <= digit <= 9:
+                    mantissa = mantissa * 10 + digit
+                    place += 1
+                    digit = _byte(buffer, place) - 48
+                fraction = place - begin
+                if fraction == 0:
+                    whole = 0
+            is_usual = (
+                digit == _QUOTE - 48
+                and whole > 0
+                and whole + fraction <= _FAST_DIGITS
+                and _byte(buffer, place + 1) == _CLOSE_LIST
+            )
+        tick = units
+        if is_usual and tick_units != 1:
+            tick = units // tick_units
+            is_usual = tick * tick_units == units
+        if is_usual:
+            at = place + 2
+            quantity = mantissa / _TEN_FLOAT[fraction]
+        else:
+            at, tick, quantity = _level(buffer, at, decimals, tick_units)
+            if at < 0:
+                return at, row
+        free = np.uint64(row)
+        ticks[free] = tick
+        values[free] = quantity
+        sides[free] = side
         row += 1
-        if _byte(buffer, at) != _CLOSE_LIST:  # space, or elements we do not know
-            at = _space(buffer, at)
-            while _byte(buffer, at) == _COMMA:
-                at = _value(buffer, _space(buffer, at + 1))
-                if at < 0:
-                    return at, row
-                at = _space(buffer, at)
-            if _byte(buffer, at) != _CLOSE_LIST:
-                return -SYNTAX, row
-        at += 1
         if _byte(buffer, at) != _COMMA:
             at = _space(buffer, at)
             if _byte(buffer, at) == _CLOSE_LIST:
