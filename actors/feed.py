@@ -96,6 +96,8 @@ class Feed:
         self._frames: list[bytes] = []
         self._times: list[int] = []
         self._flush_planned = False
+        self._warming = asyncio.Lock()
+        self._is_warm = False
         self._stopped = False
 
     async def ready(self) -> str:
@@ -109,9 +111,11 @@ class Feed:
         """
         connection = self._connect(self._options.symbols)
         try:
-            return list((await connection.load_markets()).values())
+            instruments = list((await connection.load_markets()).values())
         finally:
             await connection.close()
+        self._spawn(self._warm_up())  # while the symbols' actors start
+        return instruments
 
     async def start(self, board: Endpoint, routes: Mapping[str, Endpoint]) -> str:
         """Subscribe to the symbols of `routes` and send their events there."""
@@ -124,6 +128,7 @@ class Feed:
         self._connection = self._connect(tuple(routes))
         instruments = list((await self._connection.load_markets()).values())
         self._feed = MarketFeed(instruments, max_buffered=options.max_buffered_frames)
+        await self._warm_up()
         self._index = {item.symbol: at for at, item in enumerate(instruments)}
         self._senders = [
             EventSender(
@@ -179,6 +184,13 @@ class Feed:
             "pid": os.getpid(),
             "cpu_s": times.user + times.system,
         }
+
+    async def _warm_up(self) -> None:
+        """Compile the decoder, or load it, before frames wait for it."""
+        async with self._warming:
+            if not self._is_warm:
+                await asyncio.to_thread(MarketFeed([]).warm)
+                self._is_warm = True
 
     def _connect(self, symbols: Sequence[str]) -> VenueConnection:
         options = self._options

@@ -13,7 +13,7 @@ import orjson
 import ray
 
 from actors import names
-from alphaplus.analysis.state import COUNTERS, STATE, summary
+from alphaplus.analysis.state import COUNTERS, STATE, blank_state, summary
 from alphaplus.errors import StreamClosed
 from alphaplus.instruments import Instrument
 from alphaplus.latency import LatencyHistogram
@@ -158,11 +158,8 @@ def _mark(item: dict[str, Any]) -> float | None:
 
 
 def _unheard(instrument: Instrument) -> np.void:
-    state = np.zeros(1, dtype=STATE)
+    state = blank_state()
     state["exchange"], state["symbol"] = instrument.exchange, instrument.symbol
-    for name, (kind, _) in ((n, f[:2]) for n, f in STATE.fields.items()):  # type: ignore[union-attr]
-        if kind == np.float64:
-            state[name] = np.nan
     row: np.void = state[0]
     return row
 

@@ -14,14 +14,15 @@ from typing import Any, Final
 
 import numpy as np
 import ray
-from alphaplus.analysis.analyzer import Analyzer
-from alphaplus.latency import LatencyHistogram
 
 from actors import names
+from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
+from alphaplus.analysis.warm import warm_market
 from alphaplus.errors import StreamClosed, UnknownSymbol
 from alphaplus.events import Flag, Kind
 from alphaplus.instruments import Instrument
+from alphaplus.latency import LatencyHistogram
 from alphaplus.storage.market_rows import MarketRows
 from alphaplus.streams import (
     Endpoint,
@@ -90,6 +91,7 @@ class Symbol:
         self._options = options
         self._keys = transport.keys
         self._clock = clock
+        warm_market(instruments[0])
         self._venues = {item.exchange: self._venue(item) for item in instruments}
         self._receiver = EventReceiver(transport)
         self._board: LatestSender | None = None

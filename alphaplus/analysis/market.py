@@ -10,7 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from alphaplus.analysis.analyzer import Analyzer, BookAnalysis
-from alphaplus.analysis.state import STATE, StateRecord, age_ms, freshness, stale_reason
+from alphaplus.analysis.state import (
+    StateRecord,
+    age_ms,
+    blank_state,
+    freshness,
+    stale_reason,
+)
 from alphaplus.book.audit import TopOfBookAudit
 from alphaplus.book.l2 import L2Book, TopArray
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind
@@ -100,7 +106,7 @@ class Market:
 
     def state(self, now_ns: int) -> StateRecord:
         """Return where the instrument stands as one `STATE` row."""
-        row = np.zeros(1, dtype=STATE)
+        row = blank_state()
         row["exchange"], row["symbol"] = self.instrument.exchange, self.instrument.symbol
         row["status"], row["hole"] = self.status, self.hole
         row["crossed"] = self.book.is_valid and self.book.is_crossed

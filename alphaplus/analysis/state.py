@@ -61,6 +61,14 @@ STATE: Final = np.dtype(
 )
 
 
+def blank_state() -> StateRecord:
+    """Return the record of an instrument of which nothing is known."""
+    row = np.zeros(1, dtype=STATE)
+    for name in PRICES:
+        row[name] = math.nan
+    return row
+
+
 def stale_reason(
     *, status: FeedStatus, hole: bool, crossed: bool, age_ms: float | None, stale_after_ms: float
 ) -> str | None:

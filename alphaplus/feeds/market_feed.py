@@ -319,6 +319,11 @@ class MarketFeed:
             for index, instrument in enumerate(self.instruments)
         ]
 
+    def warm(self) -> None:
+        """Run the decoder once, so that it is not compiled while frames wait."""
+        frame = b'{"e":"depthUpdate","E":1,"s":"?","U":1,"u":1,"pu":1,"b":[["1.0","1.0"]],"a":[]}'
+        self._decoder.decode([frame, frame], [0, 0])
+
     def instrument_counters(self, index: int) -> InstrumentCounters:
         """Return the live counters of an instrument."""
         return self._books[index].counters
