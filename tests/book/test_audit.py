@@ -1,5 +1,7 @@
 """The rules of the audit, one case each."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from tests.book.events import INSTRUMENT, message, snapshot, ticker
 NO_EVENTS = empty_events()
 
 
+@functools.cache
 def top(sequence: int, quantity: float = 1.0) -> TopArray:
     """The touch 10 x quantity / 11 x 1 after the depth message `sequence`."""
     book = L2Book(INSTRUMENT)

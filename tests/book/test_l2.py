@@ -52,7 +52,7 @@ def book_of(*batches: EventArray) -> L2Book:
 
 
 @given(events=streams(), places=st.lists(st.integers(0, 10_000), max_size=6))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_equals_the_dictionary_book_however_the_batches_are_cut(
     events: EventArray, places: list[int]
 ) -> None:
@@ -88,7 +88,7 @@ def test_equals_the_dictionary_book_over_a_long_drifting_run(spread: int, drift:
 
 
 @given(events=streams(snapshots=1), depth=st.integers(-1, 50), at=st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_levels_stop_at_the_depth_and_at_the_price(events: EventArray, depth: int, at: int) -> None:
     book = book_of(events)
     for side in (Side.BID, Side.ASK):
