@@ -804,12 +804,16 @@ def _scan(
             ends[level, field] = -1
             if field == _DATA and level == 0 and byte == _OPEN_OBJECT:
                 state[_NESTED] = 1
+                state[_DECODED] = 0  # lists beside "data" are none of its book
+                state[_ROW] = state[_BASE]
                 level = 1
                 at = _space(buffer, at + 1)
                 enters = _byte(buffer, at) != _CLOSE_OBJECT
             else:
-                is_levels = byte == _OPEN_LIST and (
-                    field == _b or field == _a or field == _BIDS or field == _ASKS
+                is_levels = (
+                    byte == _OPEN_LIST
+                    and level == state[_NESTED]
+                    and (field == _b or field == _a or field == _BIDS or field == _ASKS)
                 )
                 instrument = state[_HINT] if state[_HINT] >= 0 else state[_FOUND + level]
                 if is_levels and instrument >= 0:
@@ -1216,6 +1220,8 @@ def _decode_known(
     decimals = market["price_decimals"][instrument]
     tick_units = market["tick_units"][instrument]
     error = 0
+    if kind != DEPTH and kind != SNAPSHOT:
+        state[_ROW] = state[_BASE]  # lists of levels in it mean something else
     if kind == DEPTH or kind == SNAPSHOT:
         error = _finish_book(buffer, starts, ends, state, kind, instrument, market, message, events)
     elif kind == BOOK_TICKER:

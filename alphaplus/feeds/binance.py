@@ -86,7 +86,8 @@ _PADDING: Final = b"\0" * 8
 _ROWS_PER_FRAME: Final = 4
 """Rows that a frame may make beyond one for each `_BYTES_PER_ROW`."""
 _BYTES_PER_ROW: Final = 10
-"""`["1","0"],` is the shortest text of a row."""
+"""`["1","0"],` is the shortest text of a row, so rows are allocated for more than there can be:
+what is not written costs no memory, as the system gives pages only when they are touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,6 @@ class FrameDecoder:
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self.instruments = tuple(instruments)
         self._table = SymbolTable.of(self.instruments)
-        self._scratch = empty_events(4096)
 
     def decode(
         self,
@@ -164,8 +164,7 @@ class FrameDecoder:
             return Decoded(messages, empty_events())
         buffer, offsets = joined(frames)
         capacity = buffer.size // _BYTES_PER_ROW + _ROWS_PER_FRAME * count
-        if self._scratch.size < capacity:
-            self._scratch = empty_events(2 * capacity)
+        events = empty_events(capacity)
         if hints is None:
             hint = np.full(count, _NO_HINT, dtype=np.int64)
         else:
@@ -179,9 +178,9 @@ class FrameDecoder:
             self._table.slots,
             self._table.market,
             messages,
-            self._scratch,
+            events,
         )
-        return Decoded(messages, self._scratch[:rows].copy())
+        return Decoded(messages, events[:rows])
 
 
 def joined(frames: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

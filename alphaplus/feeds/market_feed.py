@@ -40,6 +40,12 @@ Timestamps = Sequence[int] | npt.NDArray[np.int64]
 
 NO_INSTRUMENT: Final = -1
 
+# Plain numbers: looking members of an enumeration up costs more than comparing them.
+_OTHER: Final = int(MessageKind.OTHER)
+_DEPTH: Final = int(MessageKind.DEPTH)
+_SNAPSHOT: Final = int(MessageKind.SNAPSHOT)
+_TRADE: Final = int(MessageKind.TRADE)
+
 
 class SnapshotReason(StrEnum):
     """Why a snapshot is wanted."""
@@ -151,7 +157,7 @@ class _Book:
         counters = self.counters
         counters.messages += len(messages)
         counters.last_ts_recv = int(messages["ts_recv"][-1])
-        counters.trades += int(np.count_nonzero(messages["kind"] == MessageKind.TRADE))
+        counters.trades += int(np.count_nonzero(messages["kind"] == _TRADE))
         at = 0
         while at < len(messages):
             at += self._take_run(decoded, messages[at:])
@@ -183,9 +189,9 @@ class _Book:
     def _take_run(self, decoded: Decoded, messages: MessageArray) -> int:
         """Forward the longest run of messages that needs no decision; returns its length."""
         kinds = messages["kind"]
-        ends = np.flatnonzero(kinds == MessageKind.SNAPSHOT)
+        ends = np.flatnonzero(kinds == _SNAPSHOT)
         length = int(ends[0]) if ends.size else len(messages)
-        depth = np.flatnonzero(kinds[:length] == MessageKind.DEPTH)
+        depth = np.flatnonzero(kinds[:length] == _DEPTH)
         if depth.size:
             accepted = self.sequence.accept_run(messages[depth])
             self.counters.depth_messages += accepted
@@ -200,7 +206,7 @@ class _Book:
         # A copy, since a change that waits must not keep its whole batch in memory.
         events = decoded.events[message["begin"] : message["end"]].copy()
         ts_recv = int(message["ts_recv"])
-        if message["kind"] == MessageKind.SNAPSHOT:
+        if message["kind"] == _SNAPSHOT:
             self._take_snapshot(Snapshot(int(message["last_id"]), events), ts_recv, output)
             return
         update = DepthUpdate(
@@ -342,12 +348,11 @@ class MarketFeed:
         self.counters.frames += len(messages)
         if messages["error"].any():
             self._set_aside(frames, messages, output)
-        useful = (messages["error"] == 0) & (messages["kind"] != MessageKind.OTHER)
-        self.counters.other_frames += int(
-            np.count_nonzero((messages["error"] == 0) & (messages["kind"] == MessageKind.OTHER))
-        )
-        if not useful.all():
-            messages = messages[useful]
+            messages = messages[messages["error"] == 0]
+        is_other = messages["kind"] == _OTHER
+        if is_other.any():
+            self.counters.other_frames += int(np.count_nonzero(is_other))
+            messages = messages[~is_other]
         if len(messages) == 0:
             return output
         owners = messages["instrument"]

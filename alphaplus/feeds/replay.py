@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.book import L2Book, TopOfBookAudit
@@ -20,6 +22,10 @@ from alphaplus.feeds.capture import PARQUET_SUFFIX, EventCapture, EventRecorder,
 from alphaplus.feeds.discover import discover
 from alphaplus.feeds.market_feed import FeedCounters, InstrumentCounters, MarketFeed
 from alphaplus.instruments import Instrument
+
+_STATUS: Final = int(Kind.STATUS)
+_BREAKS: Final = (float(FeedStatus.RESYNC), float(FeedStatus.DISCONNECTED))
+"""Values of STATUS rows after which the book starts again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,22 +114,28 @@ class _Consumer:
 
     def take(self, events: EventArray) -> None:
         """Apply a batch, and measure the book once at its end."""
-        breaks = np.flatnonzero(
-            (events["kind"] == Kind.STATUS)
-            & np.isin(events["value"], (FeedStatus.RESYNC, FeedStatus.DISCONNECTED))
-        )
+        is_status = events["kind"] == _STATUS
+        if not is_status.any():
+            self._apply(events)
+        else:
+            is_break = is_status & np.isin(events["value"], _BREAKS)
+            self._apply_parts(events, np.flatnonzero(is_break))
+        if self.book.is_valid:
+            self.analyzer.analyze(self.book)
+
+    def _apply_parts(self, events: EventArray, breaks: npt.NDArray[np.intp]) -> None:
+        """Apply a batch in which the book breaks off: what waits for the audit is forgotten."""
         begin = 0
         for end in (*breaks.tolist(), len(events)):
             self._apply(events[begin:end])
             if end < len(events):
                 self.audit.reset()
             begin = end
-        if self.book.is_valid:
-            self.analyzer.analyze(self.book)
 
     def _apply(self, events: EventArray) -> None:
         tops = self.book.apply(events)
-        self.crossed += int(np.count_nonzero(tops["crossed"]))
+        if len(tops):
+            self.crossed += int(np.count_nonzero(tops["crossed"]))
         self.audit.observe(tops, events)
 
     def report(self, counters: InstrumentCounters) -> SymbolReport:

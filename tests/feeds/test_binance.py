@@ -212,6 +212,18 @@ def test_partial_books_are_not_taken_for_changes_or_snapshots(stream: str) -> No
         assert len(decoded.events) == 0
 
 
+def test_lists_of_levels_where_none_belong_make_no_rows() -> None:
+    lists = b'"b":[["1","1"]],"a":[["2","2"]]'
+    for text in (
+        DEPTH.replace(b'{"stream"', b'{"s":"BTCUSDT",' + lists + b',"stream"'),
+        DEPTH[:-1] + b',"s":"BTCUSDT",' + lists + b"}",
+    ):
+        assert same(as_rows(decode(text).events), as_rows(decode(DEPTH).events))
+    trade = b'{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","m":true,"T":1,' + lists + b"}"
+    assert decode(trade).events["kind"].tolist() == [Kind.TRADE]
+    assert len(decode(b'{"s":"BTCUSDT",' + lists + b"}").events) == 0
+
+
 def test_escaped_keys_and_values_are_read_as_what_they_mean() -> None:
     text = DEPTH.replace(b'"e"', b'"\\u0065"').replace(b"BTCUSDT", b"BTC\\u0055SDT")
     assert same(as_rows(decode(text).events), as_rows(decode(DEPTH).events))
