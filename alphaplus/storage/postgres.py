@@ -153,9 +153,12 @@ class EmbeddedPostgres:
         running = self._running()
         try:
             if running:
+                shell = _launcher(running.process)
                 os.kill(running.process.pid, signal.SIGINT)
                 self._await_end(running.process)
-        except ProcessLookupError:
+                if shell is not None:  # it leaves a last file in our directory
+                    self._await_end(shell)
+        except (ProcessLookupError, psutil.NoSuchProcess):
             log.debug("the database server ended by itself")
         finally:
             self._disown()
@@ -403,6 +406,12 @@ class EmbeddedPostgres:
                 return file.read().decode(errors="replace")
         except FileNotFoundError:
             return "it left no log"
+
+
+def _launcher(process: psutil.Process) -> psutil.Process | None:
+    """Return the shell that started a server, None if it has another parent now."""
+    parent = process.parent()
+    return parent if parent is not None and _LAUNCH in parent.cmdline() else None
 
 
 def _last_line(text: str) -> str:
