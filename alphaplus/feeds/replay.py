@@ -195,9 +195,10 @@ def _replay_frames(
             f"Expected frames of Binance in {path}, was none of them; "
             "give a recording of its depth, trade or ticker streams."
         )
+    _warm_up(found.instruments[0])
     feed = MarketFeed(found.instruments)
     consumers = [_Consumer(instrument) for instrument in feed.instruments]
-    recorder = EventRecorder(record, feed.instruments) if record is not None else None
+    recorder = EventRecorder(record, found.instruments) if record is not None else None
     begun = time.perf_counter()
     for at in range(0, len(capture), batch):
         part = slice(at, at + batch)
@@ -221,12 +222,34 @@ def _replay_frames(
     )
 
 
+def _warm_up(instrument: Instrument) -> None:
+    """Run a market of three frames, as kernels compile on first use.
+
+    A machine's first replay would otherwise report the speed of the compiler.
+    """
+    bid, ask = f"{instrument.tick_size:f}", f"{2 * instrument.tick_size:f}"
+    name = f'"s":"{instrument.venue_symbol}"'
+    bids, asks = f'[["{bid}","1"]]', f'[["{ask}","1"]]'
+    frames = (
+        f'{{"e":"depthUpdate",{name},"U":1,"u":3,"pu":0,"b":{bids},"a":{asks}}}',
+        f'{{"lastUpdateId":2,"bids":{bids},"asks":{asks}}}',
+        f'{{"u":3,{name},"b":"{bid}","B":"1","a":"{ask}","A":"1"}}',
+    )
+    feed = MarketFeed([instrument])
+    consumer = _Consumer(instrument)
+    output = feed.on_frames([frame.encode() for frame in frames], [1, 1, 1], [0, 0, 0])
+    for made in output.batches:
+        consumer.take(made.events)
+    consumer.report(feed.instrument_counters(0))
+
+
 def _replay_events(path: Path) -> ReplayReport:
     capture = EventCapture.read(path)
     if not len(capture.events):
         raise CaptureError(f"Expected events in {path}, was an empty recording; record again.")
     consumers = [_Consumer(instrument) for instrument in capture.instruments]
     tallies = [_Tally() for _ in consumers]
+    _warm_up(capture.instruments[0])
     begun = time.perf_counter()
     for index, events in _whole_messages(capture):
         consumers[index].take(events)

@@ -283,6 +283,12 @@ def test_parquet_holds_the_same_events_for_any_batch_size(tmp_path: Path) -> Non
         assert streams[0][name].tobytes() == streams[1][name].tobytes()
 
 
+def test_warm_up_market_is_a_whole_one(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    run(tmp_path, market(is_spot=True).lines)
+    run(tmp_path, market().lines)
+    assert caplog.records == []  # neither a gap nor a difference, on spot and on futures
+
+
 def test_truncated_recording_is_one_sentence(data_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.raw.gz"
     path.write_bytes((data_dir / SPOT).read_bytes()[:100_000])
