@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 TELL_EVERY_S: Final = 1.0
 RETRY_S: Final = 0.2
+NICENESS: Final = 5
+"""Rows may wait a moment for the processor; books may not."""
 
 
 class Store:
@@ -37,6 +39,7 @@ class Store:
         log_level: str = "INFO",
     ) -> None:
         logging.basicConfig(level=log_level)
+        os.nice(NICENESS)
         self._name = names.store_name(shard)
         self._keys = transport.keys
         self._writer = Writer(

@@ -287,7 +287,6 @@ class Symbol:
         if self._store is None:
             return
         if now < self._next_flush and not everything:
-            self._store.pump()
             return
         self._next_flush = now + int(self._options.flush_ms * 1e6)
         for venue in self._venues.values():

@@ -46,6 +46,7 @@ STATE: Final = Path("/var/lib/alphaplus")
 MAX_SOCKET_PATH: Final = 100
 """Bytes; the kernel's limit is 107."""
 MIN_FREE_BYTES: Final = 256 * 2**20
+NICENESS: Final = 5
 RETRY_S: Final = 30.0
 STOP_S: Final = 30.0
 SILENT_S: Final = 60.0
@@ -358,7 +359,9 @@ class EmbeddedPostgres:
             "AP_EXIT": str(self._exit),
         }
         server = self._found().path("postgres")
-        launch = ["/bin/sh", "-c", _LAUNCH, "sh", server, "-D", str(self._home / "data")]
+        # Rows may wait a moment for the processor, the books beside us may not: hence nice.
+        program = ["nice", "-n", str(NICENESS), server, "-D", str(self._home / "data")]
+        launch = ["/bin/sh", "-c", _LAUNCH, "sh", *program]
         self._log_start = self._log_size()
         subprocess.run(
             [*launch, f"--port={PORT}", *arguments],
