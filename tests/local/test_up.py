@@ -1,0 +1,142 @@
+"""`alphaplus up` as a user runs it: it serves, drains, ends with its summary, leaves nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from alphaplus.local.ports import free_ports
+
+FIELDS = {
+    "symbols",
+    "messages",
+    "level_updates",
+    "trades",
+    "gaps",
+    "resyncs",
+    "dropped",
+    "rows_written",
+    "p50_ms",
+    "p99_ms",
+    "audit",
+    "cpu_s",
+    "rss_mb",
+}
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "alphaplus.cli", *words]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "ALPHAPLUS_STORAGE__DATA_DIR": str(folder)}
+
+
+def get(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)
+    except (OSError, urllib.error.URLError):
+        return None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_bounded_run_ends_with_its_summary(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    words = ("up", "--symbols=2", "--duration=8", f"--port={port}", "--json")
+    done = subprocess.run(
+        command(*words), env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary.keys() >= FIELDS
+    assert summary["symbols"] == 2
+    assert summary["gaps"] == summary["dropped"] == summary["audit"]["different"] == 0
+    assert summary["audit"]["equal"] > 0
+    assert summary["rows_written"] == summary["rows_accepted"] == summary["rows_sent"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_an_interrupt_drains_and_leaves_nothing(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    running = subprocess.Popen(
+        command("up", "--symbols=2", f"--port={port}", "--json"),
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 180
+    while not ((found := get(f"{url}/v1/symbols")) and not found["stale"]):
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.5)
+    family = psutil.Process(running.pid).children(recursive=True)
+    assert get(f"{url}/readyz")["ready"]
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=120)
+    assert running.returncode == 0
+    assert json.loads(out.splitlines()[-1])["rows_dead"] == 0
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert [item for item in alive if item.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("up", "--capture=/nowhere/x.raw.gz"), "/nowhere/x.raw.gz"),
+        (("up", "--speed=-1"), "venue.speed"),
+        (("replay", "/nowhere/x.raw.gz"), "/nowhere/x.raw.gz"),
+        (("--nonsense",), "No such option"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    done = subprocess.run(
+        command(*words), env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_occupied_port_is_named(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            command("up", f"--port={port}"),
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port}" in done.stderr
+
+
+def test_an_unreachable_database_is_named_without_its_password(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    variables = environment(tmp_path) | {
+        "ALPHAPLUS_STORAGE__DSN": f"postgresql://me:hunter2@127.0.0.1:{port}/x"
+    }
+    done = subprocess.run(command("up"), env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port}/x" in done.stderr
+    assert "hunter2" not in done.stderr
