@@ -7,6 +7,7 @@ fast as they go. Any batch size gives the same books.
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -199,17 +200,16 @@ def _replay_frames(
     feed = MarketFeed(found.instruments)
     consumers = [_Consumer(instrument) for instrument in feed.instruments]
     recorder = EventRecorder(record, found.instruments) if record is not None else None
-    begun = time.perf_counter()
-    for at in range(0, len(capture), batch):
-        part = slice(at, at + batch)
-        output = feed.on_frames(capture.frames[part], capture.ts_recv[part], found.hints[part])
-        for made in output.batches:
-            consumers[made.instrument].take(made.events)
-            if recorder is not None:
-                recorder.write(made.instrument, made.events)
-    seconds = time.perf_counter() - begun
-    if recorder is not None:
-        recorder.close()
+    with recorder or nullcontext():
+        begun = time.perf_counter()
+        for at in range(0, len(capture), batch):
+            part = slice(at, at + batch)
+            output = feed.on_frames(capture.frames[part], capture.ts_recv[part], found.hints[part])
+            for made in output.batches:
+                consumers[made.instrument].take(made.events)
+                if recorder is not None:
+                    recorder.write(made.instrument, made.events)
+        seconds = time.perf_counter() - begun
     reports = [
         consumer.report(feed.instrument_counters(index)) for index, consumer in enumerate(consumers)
     ]
