@@ -8,6 +8,7 @@ import math
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from alphaplus.analysis.analyzer import Analyzer, BookAnalysis
 from alphaplus.analysis.state import (
@@ -70,7 +71,8 @@ class Market:
         self._take_values(events, kinds)
         self._count["messages"] += int(np.count_nonzero(events["flags"] & Flag.LAST))
         self._count["messages"] -= int(kinds[Kind.STATUS])
-        self._count["level_updates"] += int(kinds[Kind.DEPTH])
+        if kinds[Kind.DEPTH]:
+            self._count["level_updates"] += int(np.count_nonzero(is_level(events)))
         self._count["trades"] += int(kinds[Kind.TRADE])
         return tops
 
@@ -189,3 +191,10 @@ class Market:
         if kinds[Kind.TRADE]:
             tick = int(events["price_tick"][events["kind"] == Kind.TRADE][-1])
             self._last["last_price"] = self.instrument.price(tick)
+
+
+def is_level(events: EventArray) -> npt.NDArray[np.bool_]:
+    """Say which rows change a level; a depth message without any travels as one empty row."""
+    empty = (events["price_tick"] == 0) & (events["value"] == 0)
+    levels: npt.NDArray[np.bool_] = (events["kind"] == Kind.DEPTH) & ~empty
+    return levels

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.analysis.market import Market
+from alphaplus.analysis.market import Market, is_level
 from alphaplus.events import EventArray, Flag, Kind, Side
 from alphaplus.storage.tables import (
     COST_NOTIONALS,
@@ -92,7 +92,7 @@ class MarketRows:
         inside = np.cumsum(
             (kinds == Kind.SNAPSHOT_BEGIN).astype(np.int8) - (kinds == Kind.SNAPSHOT_END)
         )
-        chosen = kinds == Kind.DEPTH
+        chosen = is_level(events)
         depth = events[chosen]
         if not len(depth):
             return []
