@@ -1,6 +1,7 @@
 """Fixtures that tests of every folder share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,20 @@ def find_data_dir() -> Path:
 def data_dir() -> Path:
     """The folder of shared recordings, from ALPHAPLUS_DATA or beside the repository."""
     return find_data_dir()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A local Ray, started for this run and ended with it."""
+    import ray  # only where it is asked for: it takes a second
+
+    ray.init(
+        num_cpus=2,
+        namespace="alphaplus",
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100_000_000,
+        runtime_env={"env_vars": {"PYTHONPATH": str(REPOSITORY)}},
+    )
+    yield
+    ray.shutdown()

@@ -24,23 +24,6 @@ from alphaplus.streams import make_run_directory
 from alphaplus.venue.process import VenueProcess
 from serve.app import build
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A local Ray, started for this run and ended with it."""
-    ray.init(
-        num_cpus=2,
-        namespace=names.NAMESPACE,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=100_000_000,
-        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
-    )
-    yield
-    ray.shutdown()
-
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -3,7 +3,6 @@
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -54,29 +53,24 @@ def start(actor: type[FakeFleet], name: str) -> Any:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A cluster with a portfolio and one symbol; the address of its API."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+def api(cluster: None) -> Iterator[str]:
+    """A portfolio and one symbol on the run's cluster; the address of their API."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    ray.init(num_cpus=2, include_dashboard=False, namespace=names.NAMESPACE, log_to_driver=False)
+    # An actor ends with the last handle to it, so these are held.
+    actors = [start(Board, names.PORTFOLIO), start(Books, names.symbol_name(SYMBOL))]
     try:
-        # An actor ends with the last handle to it, so these are held.
-        actors = [start(Board, names.PORTFOLIO), start(Books, names.symbol_name(SYMBOL))]
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         serve.run(build(stale_after_ms=10_000), name="api", route_prefix="/")
         yield f"http://127.0.0.1:{port}"
+    finally:
         serve.shutdown()
         actors.clear()
-    finally:
-        ray.shutdown()
 
 
-def test_api_answers_from_actors_and_outlives_them(cluster: str) -> None:
-    with httpx2.Client(base_url=cluster, timeout=30) as client:
+def test_api_answers_from_actors_and_outlives_them(api: str) -> None:
+    with httpx2.Client(base_url=api, timeout=30) as client:
         listed = client.get("/v1/symbols").json()
         assert listed["symbols"][0]["symbol"] == SYMBOL
         assert listed["stale"] is False
