@@ -77,6 +77,7 @@ class Supervisor:
         self._watcher: asyncio.Task[None] | None = None
         self._progress = "created"
         self._repairs = 0
+        self._is_measuring = False
 
     async def start(self) -> dict[str, Any]:
         """Create everyone and join their streams; returns the symbols when data flows.
@@ -233,6 +234,7 @@ class Supervisor:
             await asyncio.sleep(WATCH_EVERY_S)
             try:
                 await self._repair(fleet)
+                await self._begin_measuring(fleet)
             except (RayActorError, TimeoutError) as error:
                 log.warning("an actor is not back yet: %s", error)
 
@@ -259,6 +261,15 @@ class Supervisor:
             if name in silent and await _in_time(feed.handle.ready.remote()) != feed.life:
                 self._say_repaired(name)
                 await self._join_feed(fleet, feed)
+
+    async def _begin_measuring(self, fleet: _Fleet) -> None:
+        """Once all books are fresh for the first time, have latencies counted anew."""
+        if self._is_measuring:
+            return
+        stats = await _in_time(fleet.portfolio.handle.stats.remote())
+        if stats["stale_symbols"] == 0:
+            self._is_measuring = True
+            await _all(item.handle.begin_measuring.remote() for item in fleet.symbols.values())
 
     async def _repair_symbol(self, fleet: _Fleet, symbol: str, member: _Member) -> None:
         life = await _in_time(member.handle.ready.remote())

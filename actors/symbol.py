@@ -73,6 +73,8 @@ class _Venue:
     asked_resync: int = 0
     refused_rows: int = 0
     latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
+    starting: LatencyHistogram = field(default_factory=LatencyHistogram)
+    """Latencies of the time before the whole fleet was fresh."""
 
 
 class Symbol:
@@ -148,6 +150,13 @@ class Symbol:
         with self._lock:
             return self._find(exchange).market.analysis_view(self._clock())
 
+    def begin_measuring(self) -> None:
+        """Count latencies anew: the fleet is complete, and what follows is the steady state."""
+        with self._lock:
+            for venue in self._venues.values():
+                venue.starting = venue.starting + venue.latencies
+                venue.latencies = LatencyHistogram()
+
     def drain(self, timeout_s: float) -> dict[str, Any]:
         """Take in what is on its way, hand over every row, and report; the thread ends.
 
@@ -167,9 +176,10 @@ class Symbol:
         """Return counters, latencies and hashes of all books, for the run's summary."""
         with self._lock:
             now = self._clock()
-            latencies = LatencyHistogram()
+            latencies = starting = LatencyHistogram()
             for venue in self._venues.values():
                 latencies = latencies + venue.latencies
+                starting = starting + venue.starting
             times = os.times()
             return {
                 "symbol": self.symbol,
@@ -178,6 +188,7 @@ class Symbol:
                     name: venue.market.book.state_hash() for name, venue in self._venues.items()
                 },
                 "latencies": latencies.to_bytes(),
+                "starting_latencies": starting.to_bytes(),
                 "rows_sent": self._rows_sent,
                 "rows_refused": sum(venue.refused_rows for venue in self._venues.values()),
                 "holes": self._receiver.counters.holes,

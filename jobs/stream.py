@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -124,9 +124,8 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
     symbols = report["symbols"]
     states = [state for item in symbols for state in item["states"]]
     total = np.concatenate(states) if states else np.zeros(0, dtype=STATE)
-    latencies = sum(
-        (LatencyHistogram.from_bytes(item["latencies"]) for item in symbols), LatencyHistogram()
-    )
+    latencies = _merged(item["latencies"] for item in symbols)
+    starting = _merged(item["starting_latencies"] for item in symbols)
     counts = {name: int(total[name].sum()) for name in COUNTERS}
     feeds, store = report["feeds"], report["store"]
     fleet = [*symbols, *feeds, store, report["portfolio"], report.get("supervisor", {})]
@@ -147,6 +146,7 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
         "rows_dead": store.get("rows_dead", 0),
         "p50_ms": milliseconds(latencies, 50),
         "p99_ms": milliseconds(latencies, 99),
+        "p99_ms_while_starting": milliseconds(starting, 99),
         "audit": {"equal": counts["audit_equal"], "different": counts["audit_different"]},
         "cpu_s": round(
             sum(item.get("cpu_s", 0.0) for item in fleet)
@@ -165,6 +165,10 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
             **{name: item["cpu_s"] for name, item in usage.items()},
         },
     }
+
+
+def _merged(packed: Iterable[bytes]) -> LatencyHistogram:
+    return sum(map(LatencyHistogram.from_bytes, packed), LatencyHistogram())
 
 
 def main() -> None:
