@@ -1,4 +1,4 @@
-"""Compiled kernels of the order book and of its audit.
+"""Compiled kernels of the order book.
 
 Levels live under a *key* that grows away from the touch on both sides: the tick for asks, its
 bitwise complement for bids (no overflow, even at the ends of int64). Per side
@@ -16,11 +16,11 @@ A kernel that lacks free blocks changes nothing and says so: the caller gives it
 (`move_far`) and calls again.
 """
 
-import math
 from typing import Any, Final
 
 import numpy as np
 
+from alphaplus.book.best_levels import BEST_COUNT
 from alphaplus.events import Flag, Kind
 from alphaplus.jit import kernel
 
@@ -97,17 +97,6 @@ TOP: Final = np.dtype(
     ],
     align=True,
 )
-TICKER: Final = np.dtype(
-    [
-        ("sequence", "<i8"),
-        ("bid_tick", "<i8"),
-        ("ask_tick", "<i8"),
-        ("bid_quantity", "<f8"),
-        ("ask_quantity", "<f8"),
-    ],
-    align=True,
-)
-
 
 # ---- bits
 
@@ -115,7 +104,8 @@ TICKER: Final = np.dtype(
 @kernel
 def _lowest_bit(word: int) -> int:
     """Return the index of the lowest set bit; `word` must not be 0."""
-    return math.frexp(float(word & -word))[1] - 1  # exact: one bit is a power of two
+    power = np.float64(word & -word).view(np.int64)  # exact: its exponent is the bit's index
+    return ((power >> np.int64(52)) & np.int64(2047)) - 1023  # type: ignore[return-value]
 
 
 @kernel
@@ -482,6 +472,58 @@ def read_top(state: Records, blocks: Records, directory: Records, top: Records) 
 
 
 @kernel
+def _read_best_side(
+    state: Records, blocks: Records, directory: Records, s: int, ticks: Any, quantities: Any
+) -> None:
+    """Write the best `BEST_COUNT` levels of a side, best first, then zeros."""
+    mask = s - 1
+    count = 0
+    base = state.base[s]
+    summary = state.summary[s]
+    while summary != 0 and count < BEST_COUNT:
+        first = _lowest_bit(summary) << 6
+        summary &= summary - 1
+        word = state.word[s, first >> 6]
+        while word != 0 and count < BEST_COUNT:
+            offset = first + _lowest_bit(word)
+            word &= word - 1
+            ticks[count] = (base + offset) ^ mask
+            quantities[count] = state.quantity[s, offset]
+            count += 1
+    at = 0
+    while at < state.blocks[s] and count < BEST_COUNT:
+        block = blocks[directory[s, at].block]
+        for i in range(min(block.count, BEST_COUNT - count)):
+            ticks[count] = block.key[i] ^ mask
+            quantities[count] = block.quantity[i]
+            count += 1
+        at += 1
+    for i in range(count, BEST_COUNT):
+        ticks[i] = 0
+        quantities[i] = 0.0
+
+
+@kernel
+def _read_best(state: Records, blocks: Records, directory: Records, best: Records) -> None:
+    """Write the best levels of both sides to a BEST_LEVELS row."""
+    _read_best_side(state, blocks, directory, 0, best.bid_tick, best.bid_quantity)
+    _read_best_side(state, blocks, directory, 1, best.ask_tick, best.ask_quantity)
+    best.ts_event = state.ts_event
+    best.ts_recv = state.ts_recv
+    best.sequence = state.sequence
+
+
+@kernel
+def count_messages(events: Records) -> int:
+    """Return how many messages a batch completes at most."""
+    count = 0
+    for i in range(len(events)):
+        kind = events[i].kind
+        count += kind == _END or (kind == _DEPTH and events[i].flags & _LAST != 0)
+    return count
+
+
+@kernel
 def read_top_of(state: Records, blocks: Records, directory: Records, top: Records) -> None:
     """Write the best levels of the book (one-row arrays) to a TOP row."""
     read_top(state[0], blocks, directory, top[0])
@@ -497,12 +539,18 @@ def clear_book(state: Records, blocks: Records, directory: Records) -> None:
 
 @kernel
 def apply_events(
-    state_row: Records, blocks: Records, directory: Records, events: Records, tops: Records
+    state_row: Records,
+    blocks: Records,
+    directory: Records,
+    events: Records,
+    tops: Records,
+    best_levels: Records,
 ) -> int:
     """Apply events from `state.row` on; return the number of TOP rows of the batch.
 
-    Returns -1 where `state.needed` free blocks are lacking: nothing of the event at
-    `state.row` has been applied, and the call may be repeated with a bigger pool.
+    `best_levels` is empty, or gets a row for each of them. Returns -1 where `state.needed`
+    free blocks are lacking: nothing of the event at `state.row` has been applied, and the call
+    may be repeated with a bigger pool.
     """
     state = state_row[0]
     for i in range(state.row, len(events)):
@@ -566,6 +614,8 @@ def apply_events(
         top = tops[state.written]
         read_top(state, blocks, directory, top)
         top.kind = kind
+        if len(best_levels) > 0:
+            _read_best(state, blocks, directory, best_levels[state.written])
         state.written += 1
     written: int = state.written
     state.row = 0
@@ -641,56 +691,3 @@ def move_far(
                 target.key[target.count] = block.key[i]
                 target.quantity[target.count] = block.quantity[i]
                 target.count += 1
-
-
-# ---- the audit
-
-
-@kernel
-def read_tickers(events: Records, tickers: Records) -> None:
-    """Join the BID and ASK rows of each of some whole BOOK_TICKER messages."""
-    count = 0
-    for i in range(len(events)):
-        event = events[i]
-        ticker = tickers[count]
-        ticker.sequence = event.sequence
-        if event.side == 1:
-            ticker.bid_tick = event.price_tick
-            ticker.bid_quantity = event.value
-        else:
-            ticker.ask_tick = event.price_tick
-            ticker.ask_quantity = event.value
-        if event.flags & _LAST != 0:
-            count += 1
-
-
-@kernel
-def judge_tops(tops: Records, tickers: Records, to_end: bool, counts: Any) -> tuple[int, int]:
-    """Compare each top with the ticker of the largest id at most its own.
-
-    Both are in order of id. A top waits until a ticker with a larger id is there, unless
-    `to_end`. `counts` (equal, different, different in a row, before the first ticker) is
-    updated. Returns the number of tops that are judged, and of tickers no longer needed.
-    """
-    t = 0
-    for i in range(len(tops)):
-        top = tops[i]
-        while t + 1 < len(tickers) and tickers[t + 1].sequence <= top.sequence:
-            t += 1
-        if t + 1 >= len(tickers):
-            waits = len(tickers) == 0 or tickers[t].sequence <= top.sequence
-            if waits and not to_end:
-                return i, t
-        if len(tickers) == 0 or tickers[t].sequence > top.sequence:
-            counts[3] += 1
-            continue
-        ticker = tickers[t]
-        same_bid = top.bid_tick == ticker.bid_tick and top.bid_quantity == ticker.bid_quantity
-        same_ask = top.ask_tick == ticker.ask_tick and top.ask_quantity == ticker.ask_quantity
-        if same_bid and same_ask:
-            counts[0] += 1
-            counts[2] = 0
-        else:
-            counts[1] += 1
-            counts[2] += 1
-    return len(tops), t

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from alphaplus.book import _kernels as kernels
 from alphaplus.book._kernels import TOP
+from alphaplus.book.best_levels import BEST_LEVELS, BestLevelsArray
 from alphaplus.events import EventArray, Side
 from alphaplus.instruments import Instrument
 
@@ -29,6 +30,7 @@ last event (DEPTH or SNAPSHOT_END).
 """
 
 _FIRST_BLOCKS: Final = 16
+_NO_BEST_LEVELS: Final = np.empty(0, dtype=BEST_LEVELS)
 _SPARE: Final = 4
 """Free blocks beyond what is needed now, as each side's last block may be half empty."""
 
@@ -60,20 +62,25 @@ class L2Book:
         kernels.chain_free(self._state, self._blocks)
         self._rejected = 0
 
-    def apply(self, events: EventArray) -> TopArray:
+    def apply(self, events: EventArray, best_levels: BestLevelsArray | None = None) -> TopArray:
         """Apply a batch; return the touch after each message that it completes.
 
         Takes SNAPSHOT_BEGIN, DEPTH and SNAPSHOT_END rows and skips the others. The batch may
         end inside a message: the next one continues it. No touch is returned while the book
         is not valid. Levels without a side, or whose quantity is negative or not finite, are
         left out, logged and counted in `rejected`.
+
+        `best_levels`, where given, gets the best levels of the same moments in its first
+        rows, as many as are returned. It must be contiguous and writeable; raises ValueError,
+        before anything is applied, if it has fewer rows than the batch completes messages.
         """
         events = _plain(events)
+        best = _NO_BEST_LEVELS if best_levels is None else _with_room(best_levels, events)
         tops = np.empty(len(events), dtype=TOP)
-        count = self._apply(events, tops)
+        count = self._apply(events, tops, best)
         while count < 0:
             self._grow()
-            count = self._apply(events, tops)
+            count = self._apply(events, tops, best)
         if self.rejected != self._rejected:
             log.warning(
                 "%s: %d levels rejected: no side, no finite quantity, or a snapshot's end alone",
@@ -239,8 +246,8 @@ class L2Book:
         used = int(state["blocks"].sum())
         assert used + int(state["free_count"]) == len(self._blocks), "free blocks"
 
-    def _apply(self, events: EventArray, tops: TopArray) -> int:
-        return kernels.apply_events(self._state, self._blocks, self._directory, events, tops)
+    def _apply(self, events: EventArray, tops: TopArray, best: BestLevelsArray) -> int:
+        return kernels.apply_events(self._state, self._blocks, self._directory, events, tops, best)
 
     def _grow(self) -> None:
         """Move the far store to a pool that has what the kernel needs, and half as much again."""
@@ -274,6 +281,22 @@ def float_prices(instrument: Instrument, ticks: npt.NDArray[np.int64]) -> npt.ND
 def _pool(count: int) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
     blocks = np.zeros(count, dtype=kernels.BLOCK)
     return blocks, np.zeros((2, count), dtype=kernels.DIRECTORY)
+
+
+def _with_room(best_levels: BestLevelsArray, events: EventArray) -> BestLevelsArray:
+    """Return the array, if it can take a row for each message that the events complete."""
+    flags: Any = best_levels.flags
+    usable = flags.c_contiguous and flags.aligned and flags.writeable
+    if best_levels.dtype != BEST_LEVELS or best_levels.ndim != 1 or not usable:
+        raise ValueError(
+            "Expected a contiguous, writeable array of BEST_LEVELS, was "
+            f"{best_levels.dtype} of shape {best_levels.shape}."
+        )
+    if len(best_levels) < len(events):
+        needed = kernels.count_messages(events)
+        if len(best_levels) < needed:
+            raise ValueError(f"Expected room for {needed} messages, was {len(best_levels)}.")
+    return best_levels
 
 
 def _plain(events: EventArray) -> EventArray:

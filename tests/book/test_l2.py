@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from alphaplus.book import L2Book, TopArray
 from alphaplus.book import _kernels as kernels
+from alphaplus.book.best_levels import BEST_COUNT, BEST_LEVELS, BestLevelsArray
 from alphaplus.events import EventArray, Kind, Side, empty_events, event, events_from_bytes
 from tests.book.events import FAR, INSTRUMENT, Level, cut, message, snapshot, streams, ticker
 from tests.oracles import DictBook, Top
@@ -20,6 +21,21 @@ def as_tuples(tops: TopArray) -> list[Top]:
     names = ("ts_recv", "sequence", "bid_tick", "bid_quantity", "ask_tick", "ask_quantity")
     return [(*(row[name].item() for name in names), bool(row["crossed"]), int(row["kind"]))
             for row in tops]  # fmt: skip
+
+
+def best_rows(count: int) -> BestLevelsArray:
+    """Rows full of what must not be left in them."""
+    return np.frombuffer(b"\xff" * BEST_LEVELS.itemsize * count, dtype=BEST_LEVELS).copy()
+
+
+def best_of(row: BestLevelsArray, side: Side) -> list[tuple[int, float]]:
+    """The levels of one side in a row, whose rest must be zeros."""
+    name = side.name.lower()
+    found = row[f"{name}_tick"].tolist(), row[f"{name}_quantity"].tolist()
+    levels = list(zip(*found, strict=True))
+    count = sum(quantity > 0 for _, quantity in levels)
+    assert levels[count:] == [(0, 0.0)] * (BEST_COUNT - count)
+    return levels[:count]
 
 
 def pairs(book: L2Book, side: Side, depth: int | None = None) -> list[tuple[int, float]]:
@@ -64,6 +80,44 @@ def test_equals_the_dictionary_book_however_the_batches_are_cut(
         expected += twin.apply(batch)
         assert_twins(book, twin)
     assert tops == expected
+
+
+@given(events=streams(), places=st.lists(st.integers(0, 10_000), max_size=6))
+@settings(max_examples=100)
+def test_best_levels_are_those_after_each_message(events: EventArray, places: list[int]) -> None:
+    book, twin = L2Book(INSTRUMENT), DictBook(INSTRUMENT)
+    for batch in cut(events, places):
+        rows = best_rows(len(batch) + 2)
+        tops = book.apply(batch, rows)
+        assert rows[len(tops) :].tobytes() == best_rows(len(rows) - len(tops)).tobytes()
+        names = ["ts_event", "ts_recv", "sequence"]
+        assert rows[: len(tops)][names].tolist() == tops[names].tolist()
+        done = 0
+        for i in range(len(batch)):  # one row of the message at a time
+            if twin.apply(batch[i : i + 1]):
+                for side in (Side.BID, Side.ASK):
+                    assert best_of(rows[done], side) == twin.levels(side)[:BEST_COUNT]
+                done += 1
+        assert done == len(tops)
+
+
+def test_best_levels_need_room_for_each_message() -> None:
+    events = np.concatenate((snapshot(BOOK), message(BOOK, 1), message(BOOK, 2)))
+    book = L2Book(INSTRUMENT)
+    with pytest.raises(ValueError, match="Expected room for 3 messages, was 2"):
+        book.apply(events, best_rows(2))
+    assert not book.is_valid
+    assert book.bid_count == 0
+    assert len(book.apply(events, best_rows(3))) == 3
+
+
+def test_best_levels_must_be_writeable_rows() -> None:
+    book, read_only = book_of(snapshot(BOOK)), best_rows(9)
+    read_only.flags.writeable = False
+    for wrong in (read_only, best_rows(9)[::2], np.zeros(9), best_rows(9).reshape(3, 3)):
+        with pytest.raises(ValueError, match="contiguous, writeable array of BEST_LEVELS"):
+            book.apply(message(BOOK, 1), wrong)
+    assert book.sequence == 0
 
 
 @pytest.mark.parametrize("spread", [300, 3_000, 300_000, 10**12])
@@ -196,7 +250,9 @@ def test_far_store_grows_and_gives_blocks_back() -> None:
     far = list(range(10_000, 10_000 + 7 * 20_000, 7))
     random = np.random.default_rng(1)
     random.shuffle(far)
-    book.apply(message([(Side.ASK, tick, 1.0) for tick in far], 1))
+    rows = best_rows(1)
+    book.apply(message([(Side.ASK, tick, 1.0) for tick in far], 1), rows)
+    assert best_of(rows[0], Side.ASK) == pairs(book, Side.ASK, BEST_COUNT)
     book.check_invariants()
     assert book.ask_count == 20_002
     assert book.levels(Side.ASK)[0].tolist() == [1001, 1003, *sorted(far)]
