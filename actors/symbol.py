@@ -20,7 +20,7 @@ from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
 from alphaplus.analysis.warm import warm_market
 from alphaplus.errors import StreamClosed, UnknownSymbol
-from alphaplus.events import Flag, Kind
+from alphaplus.events import Kind
 from alphaplus.instruments import Instrument
 from alphaplus.latency import LatencyHistogram
 from alphaplus.storage.market_rows import MarketRows
@@ -262,9 +262,7 @@ class Symbol:
             log.warning("%s: the book differs from the venue's best prices", self.symbol)
             venue.market.audit.reset()
             self._ask_resync(venue)
-        published = self._clock()
-        messages = events[(events["flags"] & Flag.LAST != 0) & (events["kind"] != Kind.STATUS)]
-        venue.latencies.record(published - messages["ts_recv"])
+        venue.latencies.record_events(events, self._clock())
 
     def _ask_resync(self, venue: _Venue) -> None:
         """Ask the feed for a snapshot, at most once a second; the answer comes by the stream."""
@@ -285,8 +283,7 @@ class Symbol:
             if not (everything or now >= venue.next_state or _moved(venue)):
                 continue
             venue.next_state = now + int(self._options.state_interval_ms * 1e6)
-            found = venue.market.analysis
-            venue.told_mid = 0.0 if found is None or found.mid is None else found.mid
+            venue.told_mid = venue.market.mid or 0.0
             self._board.send(f"{names.STATE}{exchange}:{self.symbol}", venue.market.state(now))
             if everything or now >= venue.next_latencies:
                 venue.next_latencies = now + LATENCIES_EVERY_NS
@@ -323,12 +320,10 @@ class Symbol:
 
 
 def _moved(venue: _Venue) -> bool:
-    found = venue.market.analysis
-    if found is None or found.mid is None:
+    mid = venue.market.mid
+    if mid is None:
         return False
-    if not venue.told_mid:
-        return True
-    return bool(abs(found.mid - venue.told_mid) > venue.told_mid * MOVE_BPS * 1e-4)
+    return not venue.told_mid or abs(mid - venue.told_mid) > venue.told_mid * MOVE_BPS * 1e-4
 
 
 SymbolActor: Any = ray.remote(Symbol)

@@ -134,3 +134,15 @@ def events_from_bytes(payload: Any) -> EventArray:
     Raises ValueError if the buffer is not a whole number of rows.
     """
     return np.frombuffer(payload, dtype=EVENT)
+
+
+def plain(events: EventArray) -> EventArray:
+    """Return events as one contiguous, aligned, read-only array: one variant for all kernels."""
+    flags: Any = events.flags
+    if not (flags.c_contiguous and flags.aligned):
+        events = np.array(events)
+        flags = events.flags
+    if flags.writeable:
+        events = events.view()
+        events.flags.writeable = False
+    return events

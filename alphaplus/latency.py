@@ -7,10 +7,13 @@ HdrHistogram. What lies outside the bins is counted apart and never moved into t
 
 import math
 import struct
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from alphaplus.events import EventArray, Flag, Kind, plain
+from alphaplus.jit import kernel
 
 SUB_BITS: Final = 6
 SUB_BINS: Final = 1 << SUB_BITS
@@ -19,6 +22,9 @@ LINEAR_BITS: Final = 10
 TOP_BITS: Final = 37
 """From 2^37 ns (137 s) on a latency is counted in `above`."""
 BINS: Final = SUB_BINS * (TOP_BITS - LINEAR_BITS + 1)
+
+_LAST: Final = int(Flag.LAST)
+_STATUS: Final = int(Kind.STATUS)
 
 FEW: Final = 32
 """So many latencies are recorded faster one by one than as an array."""
@@ -58,6 +64,17 @@ class LatencyHistogram:
                 self._record_one(value)
         else:
             self._record_many(latency_ns)
+
+    def record_events(self, events: EventArray, now_ns: int) -> None:
+        """Count, for each message that ends in a batch, the time since it was received.
+
+        Changes of a feed's status are no messages.
+        """
+        negative, above, known, low, high, total = _count_events(self.counts, plain(events), now_ns)
+        self.negative += negative
+        self.above += above
+        if known:
+            self._note(low, high, total)
 
     def _record_one(self, value: int) -> None:
         if value < 0:
@@ -164,6 +181,31 @@ class LatencyHistogram:
         self._min = low if self._min is None else min(self._min, low)
         self._max = high if self._max is None else max(self._max, high)
         self._sum += total
+
+
+@kernel
+def _count_events(counts: Any, events: Any, now_ns: int) -> tuple[int, int, int, int, int, float]:
+    """Fill the bins; return how many were negative, above, known, and min, max, sum."""
+    negative = above = known = 0
+    low, high, total = 1 << 62, 0, 0.0
+    for i in range(len(events)):
+        event = events[i]
+        if event.flags & _LAST == 0 or event.kind == _STATUS:
+            continue
+        value = now_ns - event.ts_recv
+        if value < 0:
+            negative += 1
+            continue
+        known += 1
+        low, high, total = min(low, value), max(high, value), total + value
+        if value >= 1 << TOP_BITS:
+            above += 1
+        elif value < 1 << LINEAR_BITS:
+            counts[value >> (LINEAR_BITS - SUB_BITS)] += 1
+        else:
+            octave = math.frexp(float(value))[1] - 1  # exact below 2^53
+            counts[((octave - LINEAR_BITS) << SUB_BITS) + (value >> (octave - SUB_BITS))] += 1
+    return negative, above, known, low, high, total
 
 
 def _middle(index: int) -> int:

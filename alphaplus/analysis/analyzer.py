@@ -7,18 +7,23 @@ the book is crossed, locked or without a snapshot.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from alphaplus.analysis.book_levels import BookLevels
 from alphaplus.analysis.cost import FillCost, slippage_bps
 from alphaplus.analysis.depth import Depth, Distance
 from alphaplus.analysis.fair_price import mid, weighted_mid
 from alphaplus.analysis.imbalance import imbalance
+from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.spread import spread, spread_bps
+from alphaplus.analysis.tape import Tape
 from alphaplus.analysis.walk import SideWalker
 from alphaplus.book.l2 import L2Book
 from alphaplus.errors import ConfigError
 from alphaplus.events import Side
 from alphaplus.instruments import Instrument
+
+NEVER: Final = 2**63 - 1
 
 Number = TypeVar("Number", int, float)
 
@@ -84,8 +89,20 @@ class BookAnalysis:
         return plain
 
 
+@dataclass(slots=True)
+class _Cadence:
+    """A measure that looks at whole books, and the venue time of its next turn."""
+
+    measure: Measure
+    every_ns: int = 0
+    due: int = 0
+
+    def __post_init__(self) -> None:
+        self.every_ns = round(self.measure.every_ms * 1e6)
+
+
 class Analyzer:
-    """Takes the measures that the parameters choose; holds no state of the book.
+    """Takes the measures that the parameters choose; holds no book.
 
     Raises ConfigError for a parameter that is not above 0.
     """
@@ -97,6 +114,7 @@ class Analyzer:
         imbalance_levels: Sequence[int] = (1, 5, 20),
         depth_bps: Sequence[float] = (1.0, 5.0, 10.0, 25.0, 50.0),
         cost_notionals: Sequence[float] = (1e4, 1e5, 1e6),
+        measures: Sequence[Measure] = (),
     ) -> None:
         self._instrument = instrument
         self._imbalance_levels = _ascending("imbalance_levels", map(int, imbalance_levels))
@@ -104,6 +122,32 @@ class Analyzer:
         distances = _ascending("depth_bps", map(float, depth_bps))
         self._distances = [Distance.of(bps) for bps in distances]
         self._walker = SideWalker(instrument, self._imbalance_levels, self._cost_notionals)
+        self._measures = tuple(measures)
+        self._streaming = [m for m in measures if type(m).update is not Measure.update]
+        self._looking = [_Cadence(m) for m in measures if m.every_ms > 0]
+        self.due = 0 if self._looking else NEVER
+        """Venue time, ns, from which the next valid book is due to be looked at."""
+
+    def update(self, tape: Tape) -> None:
+        """Let every measure that follows the stream take its next piece."""
+        for measure in self._streaming:
+            measure.update(tape)
+
+    def observe(self, book: L2Book) -> None:
+        """Let every measure look at the book whose turn it is; the turns are a grid in time."""
+        ts_event = book.ts_event
+        levels = BookLevels.of(book)
+        for cadence in self._looking:
+            if ts_event is not None and ts_event >= cadence.due:
+                cadence.due = (ts_event // cadence.every_ns + 1) * cadence.every_ns
+                if levels is not None:
+                    cadence.measure.observe(levels)
+        self.due = min(cadence.due for cadence in self._looking)
+
+    def interrupt(self) -> None:
+        """Tell every measure that the stream broke off."""
+        for measure in self._measures:
+            measure.interrupt()
 
     def analyze(self, book: L2Book) -> BookAnalysis:
         """Measure the book as it stands."""

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.analysis.analyzer import Analyzer, BookAnalysis
+from alphaplus.analysis.fair_price import mid
+from alphaplus.analysis.splitter import EventSplitter, Piece
 from alphaplus.analysis.state import (
     StateRecord,
     age_ms,
@@ -18,20 +20,25 @@ from alphaplus.analysis.state import (
     freshness,
     stale_reason,
 )
+from alphaplus.analysis.tape import Tape
+from alphaplus.book._kernels import TOP
 from alphaplus.book.audit import TopOfBookAudit
+from alphaplus.book.best_levels import BEST_LEVELS
 from alphaplus.book.l2 import L2Book, TopArray
-from alphaplus.events import EventArray, FeedStatus, Flag, Kind
+from alphaplus.book.quotes import QUOTE, QuoteArray
+from alphaplus.events import EventArray, FeedStatus, Kind, plain
 from alphaplus.instruments import Instrument
 
 MISMATCHES_BEFORE_RESYNC: Final = 3
 """So many audits in a row must fail before a book is thrown away (a single one is a warning)."""
 
-_VALUES: Final = {
-    Kind.MARK_PRICE: "mark_price",
-    Kind.INDEX_PRICE: "index_price",
-    Kind.FUNDING_RATE: "funding_rate",
-    Kind.OPEN_INTEREST: "open_interest",
-}
+AUDIT_PATIENCE: Final = 1000
+"""Book messages that wait for the venue's first quote; a venue may send none at all."""
+
+_LAST: Final = ("mark_price", "index_price", "funding_rate", "open_interest")
+_COUNTS: Final = ("messages", "level_updates", "trades")
+_NO_TOPS: Final = np.empty(0, dtype=TOP)
+_FIRST_ROWS: Final = 4
 
 
 class Market:
@@ -43,53 +50,98 @@ class Market:
         self.instrument = instrument
         self.book = L2Book(instrument)
         self.audit = TopOfBookAudit()
-        self.analysis: BookAnalysis | None = None
         self.status = FeedStatus.CONNECTING
         self.hole = False
-        self._analyzer = analyzer
-        self._stale_after_ms = stale_after_ms
         self.ts_event = 0
         self.ts_recv = 0
-        self._next_funding_ts = 0
+        self.gaps = self.resyncs = self.dropped = 0
+        self.crossed_messages = 0
+        """Messages that left the book crossed or locked."""
+        self._analyzer = analyzer
+        self._splitter = EventSplitter()
+        self._stale_after_ms = stale_after_ms
         self._was_synced = False
-        self._last: dict[str, float] = dict.fromkeys((*_VALUES.values(), "last_price"), math.nan)
-        self._count = dict.fromkeys(("messages", "level_updates", "trades", "gaps", "resyncs"), 0)
-        self.dropped = 0
+        self._best_levels = np.empty(_FIRST_ROWS, dtype=BEST_LEVELS)
+        self._unaudited = 0
+        self._top: np.void | None = None
+        self._analysis: BookAnalysis | None = None
 
-    def apply(self, events: EventArray) -> TopArray:
-        """Apply a batch in order; return one row per completed book message."""
-        kinds = np.bincount(events["kind"], minlength=len(Kind) + 1)
-        tops = self.book.apply(events)
-        if kinds[Kind.STATUS]:
-            self._take_status(events)
+    def apply(self, events: EventArray) -> None:
+        """Apply a batch in order; how a stream is cut into batches does not matter."""
+        events = plain(events)
+        begin = 0
+        while begin < len(events):
+            had_tickers = self._splitter.has_tickers
+            piece = self._splitter.read(events, begin, self._analyzer.due)
+            if piece.status is not None:
+                self._take_status(piece.status)
+            else:
+                if self._splitter.has_tickers != had_tickers:
+                    self._analyzer.interrupt()  # from here on the quotes are the venue's own
+                self._take(events[begin : piece.end], piece)
+            begin = piece.end
+
+    def _take(self, events: EventArray, piece: Piece) -> None:
+        tops = _NO_TOPS
+        if piece.has_levels:
+            self._analysis = self._top = None
+            if piece.book_messages > len(self._best_levels):
+                self._best_levels = np.empty(piece.book_messages, dtype=BEST_LEVELS)
+            tops = self.book.apply(events, self._best_levels)
+        quotes = piece.quotes
         if len(tops):
-            self.ts_event = int(tops["ts_event"][-1])
-            self.ts_recv = int(tops["ts_recv"][-1])
-            self.analysis = self._analyzer.analyze(self.book)
-        if len(tops) or kinds[Kind.BOOK_TICKER]:
-            self.audit.observe(tops, events)
-        self._take_values(events, kinds)
-        self._count["messages"] += int(np.count_nonzero(events["flags"] & Flag.LAST))
-        self._count["messages"] -= int(kinds[Kind.STATUS])
-        if kinds[Kind.DEPTH]:
-            self._count["level_updates"] += int(np.count_nonzero(is_level(events)))
-        self._count["trades"] += int(kinds[Kind.TRADE])
-        return tops
+            last = self._top = tops[-1]
+            self.ts_event, self.ts_recv = int(last["ts_event"]), int(last["ts_recv"])
+            self.crossed_messages += int(np.count_nonzero(tops["crossed"]))
+        if self._splitter.has_tickers:
+            self.audit.observe(tops, quotes)
+        else:
+            if self._unaudited < AUDIT_PATIENCE:
+                self._unaudited += len(tops)
+                self.audit.observe(tops, quotes)
+            quotes = quotes_of(tops)
+        self._analyzer.update(
+            Tape(
+                quotes=quotes,
+                trades=piece.trades,
+                best_levels=self._best_levels[: len(tops)],
+                ts_event=self._splitter.ts_event,
+            )
+        )
+        if len(tops) and self.ts_event >= self._analyzer.due:
+            self._analyzer.observe(self.book)
 
     def mark_hole(self) -> None:
         """Take note that events were lost on the way here: stale until the next snapshot."""
         self.hole = True
         self.audit.reset()
+        self._analyzer.interrupt()
+
+    @property
+    def analysis(self) -> BookAnalysis:
+        """The measures of the book as it stands, taken when they are first asked for."""
+        if self._analysis is None:
+            self._analysis = self._analyzer.analyze(self.book)
+        return self._analysis
+
+    @property
+    def mid(self) -> float | None:
+        """The mid after the last book message; None where it has none."""
+        top = self._top
+        if top is None or top["crossed"] or not (top["bid_quantity"] and top["ask_quantity"]):
+            return None
+        instrument = self.instrument
+        return mid(instrument, int(top["bid_tick"]), int(top["ask_tick"]))
 
     @property
     def mark_price(self) -> float:
         """The venue's mark price, nan while unknown."""
-        return self._last["mark_price"]
+        return float(self._splitter.last["mark_price"][0])
 
     @property
     def index_price(self) -> float:
         """The venue's index price, nan while unknown."""
-        return self._last["index_price"]
+        return float(self._splitter.last["index_price"][0])
 
     @property
     def needs_resync(self) -> bool:
@@ -114,11 +166,15 @@ class Market:
         row["crossed"] = self.book.is_valid and self.book.is_crossed
         row["ts_event"], row["ts_recv"] = self.ts_event, self.ts_recv
         row["ts_publish"], row["sequence"] = now_ns, self.book.sequence or 0
-        row["next_funding_ts"] = self._next_funding_ts
-        for name, value in (*self._measures().items(), *self._last.items()):
+        last = self._splitter.last
+        row["next_funding_ts"] = last["next_funding_ts"]
+        for name in (*_LAST, *_COUNTS):
+            row[name] = last[name]
+        if last["has_trades"][0]:
+            row["last_price"] = self.instrument.price(int(last["last_trade_tick"][0]))
+        for name, value in self._measures().items():
             row[name] = math.nan if value is None else value
-        for name, count in self._count.items():
-            row[name] = count
+        row["gaps"], row["resyncs"] = self.gaps, self.resyncs
         row["dropped"] = self.dropped
         row["audit_equal"], row["audit_different"] = self.audit.equal, self.audit.different
         return row
@@ -139,9 +195,7 @@ class Market:
 
     def analysis_view(self, now_ns: int) -> dict[str, Any]:
         """Return the measures of the book as it stands, and how fresh they are."""
-        found = self.analysis
-        measures = {} if found is None else found.as_dict()
-        return {**measures, **self._header(now_ns)}
+        return {**self.analysis.as_dict(), **self._header(now_ns)}
 
     def _header(self, now_ns: int) -> dict[str, Any]:
         return {
@@ -154,8 +208,6 @@ class Market:
 
     def _measures(self) -> dict[str, float | None]:
         found = self.analysis
-        if found is None:
-            return {}
         return {
             "best_bid": found.best_bid,
             "best_bid_quantity": found.best_bid_quantity,
@@ -168,29 +220,24 @@ class Market:
             **{f"imbalance_{k}": found.imbalance.get(k) for k in (1, 5, 20)},
         }
 
-    def _take_status(self, events: EventArray) -> None:
-        for value in events["value"][events["kind"] == Kind.STATUS]:
-            status = FeedStatus(int(value))
-            if status is FeedStatus.RESYNC:
-                self._count["gaps"] += 1
-                self.audit.reset()
-            if status is FeedStatus.DISCONNECTED:
-                self.audit.reset()
-            if status is FeedStatus.SYNCED:
-                self._count["resyncs"] += self._was_synced
-                self._was_synced, self.hole = True, False
-            self.status = status
+    def _take_status(self, status: FeedStatus) -> None:
+        if status is FeedStatus.RESYNC:
+            self.gaps += 1
+        if status in (FeedStatus.RESYNC, FeedStatus.DISCONNECTED):
+            self.audit.reset()
+            self._analyzer.interrupt()
+        if status is FeedStatus.SYNCED:
+            self.resyncs += self._was_synced
+            self._was_synced, self.hole = True, False
+        self.status = status
 
-    def _take_values(self, events: EventArray, kinds: Any) -> None:
-        for kind, name in _VALUES.items():
-            if kinds[kind]:
-                last = events[events["kind"] == kind][-1]
-                self._last[name] = float(last["value"])
-                if kind is Kind.FUNDING_RATE:
-                    self._next_funding_ts = int(last["sequence"])
-        if kinds[Kind.TRADE]:
-            tick = int(events["price_tick"][events["kind"] == Kind.TRADE][-1])
-            self._last["last_price"] = self.instrument.price(tick)
+
+def quotes_of(tops: TopArray) -> QuoteArray:
+    """Return the touches of a book as quotes, for a venue that sends none."""
+    quotes = np.empty(len(tops), dtype=QUOTE)
+    for name in QUOTE.names or ():
+        quotes[name] = tops[name]
+    return quotes
 
 
 def is_level(events: EventArray) -> npt.NDArray[np.bool_]:

@@ -5,28 +5,23 @@ fast as they go. Any batch size gives the same books.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from alphaplus.analysis.analyzer import Analyzer
-from alphaplus.book import L2Book, TopOfBookAudit
+from alphaplus.analysis.market import Market
 from alphaplus.errors import CaptureError
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind
 from alphaplus.feeds.capture import PARQUET_SUFFIX, EventCapture, EventRecorder, RawCapture
 from alphaplus.feeds.discover import discover
 from alphaplus.feeds.market_feed import FeedCounters, InstrumentCounters, MarketFeed
 from alphaplus.instruments import Instrument
-
-_STATUS: Final = int(Kind.STATUS)
-_BREAKS: Final = (float(FeedStatus.RESYNC), float(FeedStatus.DISCONNECTED))
-"""Values of STATUS rows after which the book starts again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,50 +93,21 @@ class ReplayReport:
     instruments: tuple[SymbolReport, ...]
 
 
-@dataclass(slots=True)
 class _Consumer:
-    """What a symbol's actor does with its events: book, audit, measures."""
+    """A market as its symbol's actor keeps it, and what there is to say of it at the end."""
 
-    instrument: Instrument
-    crossed: int = 0
-    book: L2Book = field(init=False)
-    audit: TopOfBookAudit = field(init=False)
-    analyzer: Analyzer = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.book = L2Book(self.instrument)
-        self.audit = TopOfBookAudit()
-        self.analyzer = Analyzer(self.instrument)
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.market = Market(instrument, Analyzer(instrument), stale_after_ms=math.inf)
 
     def take(self, events: EventArray) -> None:
-        """Apply a batch, and measure the book once at its end."""
-        is_status = events["kind"] == _STATUS
-        if not is_status.any():
-            self._apply(events)
-        else:
-            is_break = is_status & np.isin(events["value"], _BREAKS)
-            self._apply_parts(events, np.flatnonzero(is_break))
-        if self.book.is_valid:
-            self.analyzer.analyze(self.book)
-
-    def _apply_parts(self, events: EventArray, breaks: npt.NDArray[np.intp]) -> None:
-        """Apply a batch in which the book breaks off: what waits for the audit is forgotten."""
-        begin = 0
-        for end in (*breaks.tolist(), len(events)):
-            self._apply(events[begin:end])
-            if end < len(events):
-                self.audit.reset()
-            begin = end
-
-    def _apply(self, events: EventArray) -> None:
-        tops = self.book.apply(events)
-        if len(tops):
-            self.crossed += int(np.count_nonzero(tops["crossed"]))
-        self.audit.observe(tops, events)
+        """Apply a batch and take its measures."""
+        self.market.apply(events)
 
     def report(self, counters: InstrumentCounters) -> SymbolReport:
         """Describe where the instrument stands."""
-        self.audit.finish()
+        book, audit = self.market.book, self.market.audit
+        audit.finish()
         return SymbolReport(
             symbol=self.instrument.symbol,
             exchange=self.instrument.exchange,
@@ -152,18 +118,18 @@ class _Consumer:
             trades=counters.trades,
             gaps=counters.gaps,
             resyncs=counters.resyncs,
-            crossed=self.crossed,
+            crossed=self.market.crossed_messages,
             bad_frames=counters.bad_frames,
             duplicates=counters.duplicates,
             superseded=counters.superseded,
             dropped_frames=counters.dropped_frames,
             snapshots=counters.snapshots,
             status=counters.status.name.lower(),
-            audit=Audit(equal=self.audit.equal, different=self.audit.different),
-            bids=self.book.bid_count,
-            asks=self.book.ask_count,
-            sequence=self.book.sequence,
-            book_hash=self.book.state_hash(),
+            audit=Audit(equal=audit.equal, different=audit.different),
+            bids=book.bid_count,
+            asks=book.ask_count,
+            sequence=book.sequence,
+            book_hash=book.state_hash(),
         )
 
 

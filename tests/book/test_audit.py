@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphaplus.book import L2Book, TopArray, TopOfBookAudit, audit
-from alphaplus.events import EventArray, Side, empty_events
-from tests.book.events import INSTRUMENT, message, snapshot, ticker
+from alphaplus.book.quotes import QUOTE, QuoteArray
+from alphaplus.events import Side
+from tests.book.events import INSTRUMENT, message, snapshot
 
-NO_EVENTS = empty_events()
+NO_QUOTES = np.empty(0, dtype=QUOTE)
 
 
 @functools.cache
@@ -25,8 +26,11 @@ def top(sequence: int, quantity: float = 1.0) -> TopArray:
 NO_TOPS = top(0)[:0]
 
 
-def best(sequence: int, quantity: float = 1.0, ask: int = 11) -> EventArray:
-    return ticker((10, quantity), (ask, 1.0), sequence)
+def best(sequence: int, quantity: float = 1.0, ask: int = 11) -> QuoteArray:
+    """The venue's quote 10 x quantity / ask x 1."""
+    quote = np.zeros(1, dtype=QUOTE)
+    quote[0] = (1, 1, sequence, 10, ask, quantity, 1.0)
+    return quote
 
 
 def counts(made: TopOfBookAudit) -> tuple[int, int, int]:
@@ -46,7 +50,7 @@ def test_message_waits_for_a_ticker_with_a_larger_id() -> None:
 def test_ticker_of_the_largest_id_up_to_the_message_counts() -> None:
     made = TopOfBookAudit()
     made.observe(top(5), np.concatenate((best(3, 7.0), best(5, 1.0), best(6, 8.0))))
-    made.observe(top(5), NO_EVENTS)
+    made.observe(top(5), NO_QUOTES)
     assert counts(made) == (2, 0, 0)
     made.observe(top(7), best(8))
     assert counts(made) == (2, 1, 0)
@@ -57,19 +61,19 @@ def test_tickers_may_come_long_before_the_message() -> None:
     for sequence in range(1, 50):
         made.observe(NO_TOPS, best(sequence, float(sequence)))
     for sequence in (7, 20, 48):
-        made.observe(top(sequence, float(sequence)), NO_EVENTS)
+        made.observe(top(sequence, float(sequence)), NO_QUOTES)
     assert counts(made) == (3, 0, 0)
 
 
 def test_message_before_the_first_ticker_is_not_judged() -> None:
     made = TopOfBookAudit()
-    made.observe(top(5, 3.0), NO_EVENTS)
+    made.observe(top(5, 3.0), NO_QUOTES)
     made.observe(NO_TOPS, best(6))
     assert counts(made) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("wrong", [best(4, 2.0), best(4, ask=12)])
-def test_price_and_quantity_must_be_equal(wrong: EventArray) -> None:
+def test_price_and_quantity_must_be_equal(wrong: QuoteArray) -> None:
     made = TopOfBookAudit()
     made.observe(top(5), wrong)
     made.finish()
@@ -88,7 +92,7 @@ def test_consecutive_differences_end_with_an_equal_one() -> None:
     made = TopOfBookAudit()
     made.observe(NO_TOPS, np.concatenate((best(1), best(10))))
     for sequence, quantity, run in ((2, 2.0, 1), (3, 2.0, 2), (4, 1.0, 0), (5, 2.0, 1)):
-        made.observe(top(sequence, quantity), NO_EVENTS)
+        made.observe(top(sequence, quantity), NO_QUOTES)
         assert made.consecutive_different == run
     assert counts(made) == (1, 3, 0)
 
@@ -96,7 +100,7 @@ def test_consecutive_differences_end_with_an_equal_one() -> None:
 def test_reset_forgets_what_waits_and_keeps_the_counts() -> None:
     made = TopOfBookAudit()
     made.observe(top(2, 2.0), np.concatenate((best(1), best(3))))
-    made.observe(top(4), NO_EVENTS)
+    made.observe(top(4), NO_QUOTES)
     made.reset()
     made.finish()
     assert counts(made) == (0, 1, 0)
@@ -114,16 +118,9 @@ def test_late_ticker_is_ignored_and_counted() -> None:
     made = TopOfBookAudit()
     made.observe(NO_TOPS, np.concatenate((best(3), best(2, 5.0), best(9))))
     made.observe(NO_TOPS, best(4, 5.0))
-    made.observe(top(6), NO_EVENTS)
+    made.observe(top(6), NO_QUOTES)
     assert counts(made) == (1, 0, 0)
     assert made.late == 2
-
-
-def test_ticker_cut_between_two_batches_is_read_whole() -> None:
-    made = TopOfBookAudit()
-    made.observe(top(5), best(4)[:1])
-    made.observe(NO_TOPS, np.concatenate((best(4)[1:], best(6))))
-    assert counts(made) == (1, 0, 0)
 
 
 def test_waiting_is_bounded_and_drops_are_counted(
@@ -132,15 +129,15 @@ def test_waiting_is_bounded_and_drops_are_counted(
     monkeypatch.setattr(audit, "MAX_PENDING", 10)
     made = TopOfBookAudit()
     for sequence in range(2, 27):
-        made.observe(top(sequence), NO_EVENTS)
+        made.observe(top(sequence), NO_QUOTES)
     assert made.dropped == 15
-    assert "depth messages" in caplog.text
+    assert "dropped 15 touches" in caplog.text
     made.observe(NO_TOPS, np.concatenate((best(1), best(100))))
     assert counts(made) == (10, 0, 0)
     for sequence in range(101, 120):
         made.observe(NO_TOPS, best(sequence))
     assert made.dropped > 15
-    assert "tickers" in caplog.text
+    assert "dropped 15 touches and 10 best prices" in caplog.text
 
 
 @given(
@@ -162,7 +159,7 @@ def test_equals_the_rule_applied_to_the_whole_recording(
         kind = mixed.choice([kind for kind, left in waiting.items() if left])  # type: ignore[attr-defined]
         (sequence, quantity), waiting[kind] = waiting[kind][0], waiting[kind][1:]
         if kind == "depth":
-            made.observe(top(sequence, quantity), NO_EVENTS)
+            made.observe(top(sequence, quantity), NO_QUOTES)
         else:
             made.observe(NO_TOPS, best(sequence, quantity))
     made.finish()

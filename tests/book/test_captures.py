@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alphaplus.analysis.analyzer import NEVER
+from alphaplus.analysis.splitter import EventSplitter
 from alphaplus.book import L2Book, TopOfBookAudit
-from alphaplus.events import Kind
+from alphaplus.book.quotes import QUOTE, QuoteArray
+from alphaplus.events import EventArray, Kind, plain
 from tests.book import captures
 from tests.book.captures import Recording
 
@@ -22,13 +25,24 @@ def spot(data_dir: Path) -> Recording:
     return captures.spot(data_dir)
 
 
+def own_quotes(splitter: EventSplitter, events: EventArray) -> QuoteArray:
+    """The venue's quotes among some events."""
+    events, begin, parts = plain(events), 0, [np.empty(0, dtype=QUOTE)]
+    while begin < len(events):
+        piece = splitter.read(events, begin, NEVER)
+        parts.append(piece.quotes.copy())
+        begin = piece.end
+    return np.concatenate(parts)
+
+
 def replay(recording: Recording, size: int) -> tuple[L2Book, TopOfBookAudit, int, int]:
     book, audit = L2Book(recording.instrument), TopOfBookAudit()
+    splitter = EventSplitter()
     crossed = messages = 0
     for start in range(0, len(recording.events), size):
         events = recording.events[start : start + size]
         tops = book.apply(events)
-        audit.observe(tops, events)
+        audit.observe(tops, own_quotes(splitter, events))
         crossed += int(tops["crossed"].sum())
         messages += int((tops["kind"] == Kind.DEPTH).sum())
     audit.finish()
@@ -74,7 +88,7 @@ def test_audit_finds_a_level_that_was_lost_at_the_touch(perpetual: Recording) ->
     lost = depth & (events["price_tick"] == best) & (events["sequence"] == tops["sequence"][100])
     book, audit = L2Book(perpetual.instrument), TopOfBookAudit()
     assert np.count_nonzero(lost) == 1
-    audit.observe(book.apply(events[~lost]), events)
+    audit.observe(book.apply(events[~lost]), own_quotes(EventSplitter(), events))
     audit.finish()
     assert audit.different > 0
     assert audit.equal + audit.different == 6547

@@ -1,0 +1,189 @@
+"""Cut a stream of events into pieces that can be taken at once, and sort each by kind.
+
+A piece ends before and after a change of the feed's status, with the book message at which the
+book is due to be looked at, and before the first quote of the venue: up to there the book's own
+touch serves as quote, and the two never mix in one series.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from alphaplus.analysis.tape import TRADE, TradeArray
+from alphaplus.book.quotes import QUOTE, QuoteArray
+from alphaplus.events import EventArray, FeedStatus, Flag, Kind
+from alphaplus.jit import kernel
+
+_LAST: Final = int(Flag.LAST)
+_OFF_MARKET: Final = int(Flag.OFF_MARKET)
+_BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
+_DEPTH: Final = int(Kind.DEPTH)
+_END: Final = int(Kind.SNAPSHOT_END)
+_TRADE: Final = int(Kind.TRADE)
+_TICKER: Final = int(Kind.BOOK_TICKER)
+_MARK: Final = int(Kind.MARK_PRICE)
+_INDEX: Final = int(Kind.INDEX_PRICE)
+_FUNDING: Final = int(Kind.FUNDING_RATE)
+_OPEN_INTEREST: Final = int(Kind.OPEN_INTEREST)
+_STATUS: Final = int(Kind.STATUS)
+
+SPLIT: Final = np.dtype(
+    [
+        ("ts_event", "<i8"),
+        ("messages", "<i8"),
+        ("level_updates", "<i8"),
+        ("trades", "<i8"),
+        ("next_funding_ts", "<i8"),
+        ("last_trade_tick", "<i8"),
+        ("mark_price", "<f8"),
+        ("index_price", "<f8"),
+        ("funding_rate", "<f8"),
+        ("open_interest", "<f8"),
+        ("bid_tick", "<i8"),  # of the ticker that is being read
+        ("ask_tick", "<i8"),
+        ("bid_quantity", "<f8"),
+        ("ask_quantity", "<f8"),
+        ("has_tickers", "<i8"),
+        ("has_trades", "<i8"),
+    ],
+    align=True,
+)
+_UNKNOWN_AT_FIRST: Final = ("mark_price", "index_price", "funding_rate", "open_interest")
+_FIRST_ROWS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows `begin..end` of a batch; its arrays hold until the next piece is read."""
+
+    end: int
+    quotes: QuoteArray
+    """The venue's own quotes."""
+    trades: TradeArray
+    book_messages: int
+    """How many messages of the book it completes."""
+    has_levels: bool
+    """Whether it has any row for the book."""
+    status: FeedStatus | None
+    """The new status, if that is all that the piece says."""
+
+
+class EventSplitter:
+    """Reads the events of one market piece by piece, and keeps its counts and last values."""
+
+    def __init__(self) -> None:
+        self.last = np.zeros(1, dtype=SPLIT)
+        """Counts and last values: nan (0 for times and ticks) while unknown."""
+        for name in _UNKNOWN_AT_FIRST:
+            self.last[name] = np.nan
+        self._quotes = np.empty(_FIRST_ROWS, dtype=QUOTE)
+        self._trades = np.empty(_FIRST_ROWS, dtype=TRADE)
+
+    @property
+    def ts_event(self) -> int:
+        """The newest venue time that the stream has shown, ns; it never goes back."""
+        return int(self.last["ts_event"][0])
+
+    @property
+    def has_tickers(self) -> bool:
+        """Whether the venue has sent quotes of its own."""
+        return bool(self.last["has_tickers"][0])
+
+    def read(self, events: EventArray, begin: int, due: int) -> Piece:
+        """Read from row `begin` to the end of the piece; `due` is a venue time, ns."""
+        rows = len(events) - begin
+        if rows > len(self._trades):
+            self._quotes = np.empty(rows, dtype=QUOTE)
+            self._trades = np.empty(rows, dtype=TRADE)
+        end, quotes, trades, messages, levels, status = _read(
+            self.last, events, begin, due, self._quotes, self._trades
+        )
+        return Piece(
+            end,
+            self._quotes[:quotes],
+            self._trades[:trades],
+            messages,
+            levels > 0,
+            FeedStatus(status) if status >= 0 else None,
+        )
+
+
+@kernel
+def _read(
+    last_row: Any, events: Any, begin: int, due: int, quotes: Any, trades: Any
+) -> tuple[int, int, int, int, int, int]:
+    """Return end, quotes, trades, book messages, book rows, status (-1 = none)."""
+    last = last_row[0]
+    n_quotes = n_trades = messages = levels = 0
+    for i in range(begin, len(events)):
+        event = events[i]
+        kind = event.kind
+        ends = event.flags & _LAST != 0
+        if kind == _STATUS:
+            if i == begin:
+                return i + 1, 0, 0, 0, 0, int(event.value)
+            return i, n_quotes, n_trades, messages, levels, -1
+        if event.ts_event > last.ts_event:
+            last.ts_event = event.ts_event
+        if ends:
+            last.messages += 1
+        if kind == _DEPTH:
+            levels += 1
+            if event.price_tick != 0 or event.value != 0.0:
+                last.level_updates += 1
+            if ends:
+                messages += 1
+                if event.ts_event >= due:
+                    return i + 1, n_quotes, n_trades, messages, levels, -1
+        elif kind == _TICKER:
+            if last.has_tickers == 0:
+                if i > begin:
+                    last.messages -= ends
+                    return i, n_quotes, n_trades, messages, levels, -1
+                last.has_tickers = 1
+            if event.side == 1:
+                last.bid_tick = event.price_tick
+                last.bid_quantity = event.value
+            else:
+                last.ask_tick = event.price_tick
+                last.ask_quantity = event.value
+            if ends:
+                quote = quotes[n_quotes]
+                quote.ts_event = event.ts_event
+                quote.ts_recv = event.ts_recv
+                quote.sequence = event.sequence
+                quote.bid_tick = last.bid_tick
+                quote.ask_tick = last.ask_tick
+                quote.bid_quantity = last.bid_quantity
+                quote.ask_quantity = last.ask_quantity
+                n_quotes += 1
+        elif kind == _TRADE:
+            trade = trades[n_trades]
+            trade.ts_event = event.ts_event
+            trade.ts_recv = event.ts_recv
+            trade.trade_id = event.sequence
+            trade.price_tick = event.price_tick
+            trade.quantity = event.value
+            trade.side = event.side
+            trade.off_market = 1 if event.flags & _OFF_MARKET != 0 else 0
+            n_trades += 1
+            last.trades += 1
+            last.last_trade_tick = event.price_tick
+            last.has_trades = 1
+        elif kind == _BEGIN or kind == _END:
+            levels += 1
+            if kind == _END:
+                messages += 1
+                if event.ts_event >= due:
+                    return i + 1, n_quotes, n_trades, messages, levels, -1
+        elif kind == _MARK:
+            last.mark_price = event.value
+        elif kind == _INDEX:
+            last.index_price = event.value
+        elif kind == _FUNDING:
+            last.funding_rate = event.value
+            last.next_funding_ts = event.sequence
+        elif kind == _OPEN_INTEREST:
+            last.open_interest = event.value
+    return len(events), n_quotes, n_trades, messages, levels, -1
