@@ -1,0 +1,114 @@
+"""Pieces of a stream: nothing is lost, nothing depends on how the stream is cut."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alphaplus.analysis.analyzer import NEVER
+from alphaplus.analysis.splitter import EventSplitter
+from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, empty_events, event, plain
+from tests.book.events import cut, message, snapshot, ticker
+
+VALUES = (Kind.MARK_PRICE, Kind.INDEX_PRICE, Kind.FUNDING_RATE, Kind.OPEN_INTEREST)
+
+
+def trade(identity: int, side: Side, off_market: bool = False, ts: int = 1) -> EventArray:
+    flags = Flag.LAST | Flag.OFF_MARKET if off_market else Flag.LAST
+    return event(
+        Kind.TRADE,
+        ts_recv=ts,
+        sequence=identity,
+        side=side,
+        price_tick=100 + identity,
+        value=0.5,
+        flags=flags,
+    )
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> EventArray:
+    parts = [empty_events()]
+    time = 10
+    for number in range(1, draw(st.integers(1, 25))):
+        time += draw(st.integers(-2, 5))
+        choice = draw(st.integers(0, 5))
+        if choice == 0:
+            parts.append(message([(Side.BID, 9, 1.0), (Side.ASK, 12, 0.0)], number, time))
+        elif choice == 1:
+            parts.append(ticker((9, 1.0 + number), (12, 2.0), number, time))
+        elif choice == 2:
+            parts.append(trade(number, Side.BID, draw(st.booleans()), time))
+        elif choice == 3:
+            kind = draw(st.sampled_from(VALUES))
+            parts.append(event(kind, ts_recv=time, sequence=number, value=float(number)))
+        elif choice == 4:
+            parts.append(snapshot([(Side.BID, 9, 1.0), (Side.ASK, 12, 1.0)], number, time))
+        else:
+            status = draw(st.sampled_from(list(FeedStatus)))
+            parts.append(event(Kind.STATUS, ts_recv=time, value=float(status)))
+    return np.concatenate(parts)
+
+
+def read_all(batches: list[EventArray], due: int = NEVER) -> tuple[EventSplitter, list[object]]:
+    """Everything that the pieces say, row by row, in order."""
+    splitter, said = EventSplitter(), []
+    for batch in batches:
+        events, begin = plain(batch), 0
+        while begin < len(events):
+            piece = splitter.read(events, begin, due)
+            assert piece.end > begin
+            said += [("quote", *quote.item()) for quote in piece.quotes]
+            said += [("trade", *row.item()) for row in piece.trades]
+            said += [] if piece.status is None else [("status", piece.status)]
+            begin = piece.end
+    return splitter, sorted(said, key=repr)
+
+
+@settings(max_examples=60)
+@given(streams(), st.lists(st.integers(0, 200), max_size=8), st.integers(5, 60))
+def test_cutting_a_stream_changes_nothing(events: EventArray, places: list[int], due: int) -> None:
+    whole, said = read_all([events])
+    parts, again = read_all(cut(events, places), due)
+    assert again == said
+    assert whole.last.tobytes() == parts.last.tobytes()
+
+
+@settings(max_examples=60)
+@given(streams())
+def test_counts_and_last_values_are_those_of_the_rows(events: EventArray) -> None:
+    last = read_all([events])[0].last[0]
+    kinds, ends = events["kind"], (events["flags"] & Flag.LAST) != 0
+    is_status = kinds == Kind.STATUS
+    assert last["messages"] == np.count_nonzero(ends & ~is_status)
+    assert last["trades"] == np.count_nonzero(kinds == Kind.TRADE)
+    assert last["level_updates"] == np.count_nonzero(kinds == Kind.DEPTH)
+    assert last["ts_event"] == max(events["ts_event"][~is_status], default=0)
+    for kind in VALUES:
+        values = events["value"][kinds == kind]
+        assert np.array_equal(
+            last[kind.name.lower()], values[-1] if len(values) else np.nan, equal_nan=True
+        )
+
+
+def test_a_message_without_levels_counts_as_message_only() -> None:
+    splitter, _ = read_all([message([(Side.BID, 0, 0.0)], 3)])
+    assert splitter.last["level_updates"][0] == 0
+    assert splitter.last["messages"][0] == 1
+
+
+def test_a_piece_ends_with_the_book_message_that_is_due() -> None:
+    rows = [message([(Side.BID, 9, 1.0), (Side.BID, 8, 1.0)], n, ts=n) for n in range(5)]
+    events = plain(np.concatenate(rows))
+    piece = EventSplitter().read(events, 0, due=2)
+    assert (piece.end, piece.book_messages) == (6, 3)
+
+
+def test_the_first_quote_of_the_venue_begins_a_piece() -> None:
+    events = plain(
+        np.concatenate((message([(Side.BID, 9, 1.0)], 1), ticker((9, 1.0), (12, 1.0), 2)))
+    )
+    splitter = EventSplitter()
+    first = splitter.read(events, 0, NEVER)
+    assert (first.end, len(first.quotes), splitter.has_tickers) == (1, 0, False)
+    second = splitter.read(events, first.end, NEVER)
+    assert (len(second.quotes), splitter.has_tickers) == (1, True)
