@@ -33,6 +33,7 @@ from alphaplus.feeds.sequence import (
     SnapshotTooOld,
 )
 from alphaplus.instruments import Instrument, InstrumentKind
+from alphaplus.rows import join_rows
 
 log = logging.getLogger(__name__)
 
@@ -169,9 +170,7 @@ class _Book:
     def flush(self, output: FeedOutput) -> None:
         """Put what was collected into the output as one batch."""
         if self._pieces:
-            pieces = self._pieces
-            events = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-            output.batches.append(FeedBatch(self.index, events))
+            output.batches.append(FeedBatch(self.index, join_rows(self._pieces)))
             self._pieces = []
 
     def set_status(self, status: FeedStatus, ts_recv: int) -> None:

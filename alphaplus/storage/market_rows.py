@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from alphaplus.analysis.market import Market, is_level
 from alphaplus.events import EventArray, Flag, Kind, Side
+from alphaplus.rows import join_rows
 from alphaplus.storage.tables import (
     COST_NOTIONALS,
     DEPTH_BPS,
@@ -61,7 +62,7 @@ class MarketRows:
         """Return the rows of everything added since, and of the book if it is time."""
         batches: list[TableBatch] = []
         if self._waiting:
-            events = np.concatenate(self._waiting)
+            events = join_rows(self._waiting)
             self._waiting.clear()
             self._rebuilt |= bool(np.any(events["kind"] == Kind.SNAPSHOT_BEGIN))
             batches += self._of_events(events)

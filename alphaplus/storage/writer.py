@@ -43,6 +43,7 @@ import numpy.typing as npt
 from asyncpg import exceptions as pg
 
 from alphaplus.errors import StorageError
+from alphaplus.rows import join_rows
 from alphaplus.storage.connection import LOST, connect, describe, explained
 from alphaplus.storage.copy import copy_columns, copy_payload
 from alphaplus.storage.spool import MAX_BYTES, Frame, Spool, SpoolFull
@@ -489,7 +490,7 @@ def _merge(frames: list[Frame]) -> _Merged:
         batches.setdefault((batch.table, batch.exchange, batch.symbol), []).append(batch)
     groups: dict[str, _Group] = {}
     for (table, exchange, symbol), parts in batches.items():
-        rows = parts[0].rows if len(parts) == 1 else np.concatenate([p.rows for p in parts])
+        rows = join_rows([part.rows for part in parts])
         timely = (rows["time"] >= MIN_TIME_NS) & (rows["time"] < MAX_TIME_NS)
         if not timely.all():
             strange = TableBatch(table, exchange, symbol, rows[~timely])
