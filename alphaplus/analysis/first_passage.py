@@ -75,7 +75,7 @@ def liquidation_probability(
         np.asarray(value, np.float64) for value in (side, price, liquidation_price)
     )
     if (np.abs(sides) != 1).any():
-        raise ValueError(f"Expected side +1 or -1, was {side}.")
+        raise ValueError(f"Expected side +1 or -1, was {sides.tolist()}.")
     if (now <= 0).any() or (barrier < 0).any():
         raise ValueError("Expected a price above 0 and a liquidation price of at least 0.")
     with np.errstate(divide="ignore"):

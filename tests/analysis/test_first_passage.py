@@ -81,7 +81,7 @@ def test_without_drift_it_is_the_reflection_and_symmetric(
     drift=st.floats(-1e-6, 1e-6), scale=st.sampled_from([2.0**-20, 8.0, 1024.0]),
 )  # fmt: skip
 def test_scale_free_and_within_bounds(
-    side: int, price: float, ratio: float, h: float, variance: float, drift: float, scale: float
+    *, side: int, price: float, ratio: float, h: float, variance: float, drift: float, scale: float
 ) -> None:
     one = float(liquidation_probability(side, price, price * ratio, h, variance, drift))
     other = float(
