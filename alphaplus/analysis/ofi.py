@@ -63,6 +63,7 @@ def ofi(quotes: QuoteArray, instrument: Instrument | None = None) -> Floats:
     bid_tick, ask_tick = quotes["bid_tick"], quotes["ask_tick"]
     bid, ask = quotes["bid_quantity"], quotes["ask_quantity"]
     is_valid = (bid > 0) & (bid < _LARGEST) & (ask > 0) & (ask < _LARGEST) & (bid_tick < ask_tick)
+    bid, ask = np.where(is_valid, bid, 0.0), np.where(is_valid, ask, 0.0)
     if instrument is not None:
         is_valid &= (bid_tick > 0) | (not instrument.inverse)
         bid, ask = base_units(instrument, bid_tick, bid), base_units(instrument, ask_tick, ask)
@@ -228,7 +229,7 @@ def _read(state: Any, ring: Floats, decays: Floats, windows: Ints, now: int, out
     count = len(windows)
     for w in range(count):
         flow = depth = quotes = 0.0
-        for past in range(max(second - windows[w], s.second - len(ring)) + 1, s.second + 1):
+        for past in range(second - windows[w] + 1, s.second + 1):
             row = ring[past % len(ring)]
             flow += row[_FLOW]
             depth += row[_DEPTH]
