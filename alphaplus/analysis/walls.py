@@ -41,7 +41,8 @@ _FEWEST_BUCKETS: Final = 8
 _TRADES: Final = 2048
 _ENDED: Final = 256
 _REMOVED: Final = 0.2  # a wall that lost less than this was outgrown, not removed
-_ENOUGH: Final = 10
+_ENOUGH: Final = 10  # removed walls before their rates say anything
+_ABSURD: Final = 1e18  # a notional that no market has: it would hide all others in a sum
 
 
 class Outcome(IntEnum):
@@ -448,13 +449,13 @@ def _take_trades(state: Any, slots: Any, ring: Any, trades: Any) -> None:
     st = state[0]
     for i in range(len(trades)):
         trade = trades[i]
-        if trade.off_market != 0 or not trade.quantity > 0:
-            continue
         tick = trade.price_tick
         side = np.int64(trade.side)
         notional = trade.quantity * st.size
         if st.inverse == 0:
             notional *= tick * st.tick_units / st.scale
+        if trade.off_market != 0 or not 0 < notional < _ABSURD:
+            continue
         last = (st.trades - 1) % _TRADES
         if (
             st.trades > 0
