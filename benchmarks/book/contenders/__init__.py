@@ -1,0 +1,1 @@
+"""One file for each book under test; none imports another's library."""

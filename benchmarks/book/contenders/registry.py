@@ -1,0 +1,35 @@
+"""The books under test, by name. Nothing is imported until a book is asked for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final
+
+from benchmarks.book.contender import Contender
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a contender's class is, and which distribution must be there for it."""
+
+    module: str
+    name: str
+    distribution: str
+
+    def load(self) -> type[Contender]:
+        """Import the class, and with it the library; raises ImportError if that is absent."""
+        module = import_module(f"benchmarks.book.contenders.{self.module}")
+        found: type[Contender] = getattr(module, self.name)
+        return found
+
+
+OURS: Final = "alphaplus"
+CONTENDERS: Final = {
+    OURS: Entry("alphaplus", "AlphaPlusBook", "alphaplus"),
+    "ccxt": Entry("ccxt", "CcxtBook", "ccxt"),
+    "sortedcontainers": Entry("sortedcontainers", "SortedContainersBook", "sortedcontainers"),
+    "order_book": Entry("order_book", "OrderBookPackage", "order-book"),
+    "nautilus": Entry("nautilus", "NautilusBook", "nautilus_trader"),
+    "hftbacktest_hash": Entry("hftbacktest", "HashBook", "hftbacktest"),
+    "hftbacktest_roi": Entry("hftbacktest", "RoiBook", "hftbacktest"),
+    "hftbacktest_roi_local": Entry("hftbacktest", "OneRoiBook", "hftbacktest"),
+}
