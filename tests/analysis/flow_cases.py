@@ -139,12 +139,14 @@ def random_trades(draw: st.DrawFn, *, only_good: bool = False) -> Rows:
 
 
 @st.composite
-def random_levels(draw: st.DrawFn, *, only_valid: bool = False) -> Rows:
+def random_levels(draw: st.DrawFn, *, only_valid: bool = False, fixed_mid: bool = False) -> Rows:
     """Draw best levels of up to 12 a side; now and then a side is empty, or they cross."""
     books, gaps = [], []
     for _ in range(draw(st.integers(1, 12))):
         bid = 1000 + draw(st.integers(-2, 2))
         width = draw(st.integers(1 if only_valid else 0, 3))
+        if fixed_mid:
+            bid, width = 1000 - width, 2 * width
         sides = []
         for first, step in ((bid, -1), (bid + width, 1)):
             count = draw(st.integers(1 if only_valid else 0, 12))
