@@ -12,7 +12,7 @@ from alphaplus.jit import kernel
 SLOTS: Final = 60
 """A window is that many slots of time; it moves on by whole slots."""
 MOST_HORIZONS: Final = 8
-_TIME_LIMIT: Final = 1 << 61
+TIME_LIMIT: Final = 1 << 61
 """Times, ns, are below, also with a horizon added; later ones are taken for those before."""
 TICK_LIMIT: Final = 1 << 52
 """Ticks up to here are exact as float64, and so are sums of two."""
@@ -121,7 +121,7 @@ def _choose_clock(state: Any, pending: Any, quote: Any) -> None:
 @kernel
 def _take_quote(state: Any, mids: Any, quote: Any) -> None:
     time = quote.ts_recv if state.clock == 2 else quote.ts_event
-    if time < state.quote_time or time >= _TIME_LIMIT:
+    if time < state.quote_time or time >= TIME_LIMIT:
         time = state.quote_time
     bid, ask = quote.bid_tick, quote.ask_tick
     is_valid = (
@@ -157,7 +157,7 @@ def _take_trade(state: Any, pending: Any, trade: Any) -> None:
     if not (
         0 < trade.price_tick <= TICK_LIMIT
         and 0.0 < trade.quantity < _QUANTITY_LIMIT
-        and 0 <= trade.ts_event < _TIME_LIMIT
+        and 0 <= trade.ts_event < TIME_LIMIT
     ):
         state.rejected += 1
         return
@@ -194,7 +194,7 @@ def _take_trade(state: Any, pending: Any, trade: Any) -> None:
 @kernel
 def _local_time(state: Any, time: int, received: int) -> int:
     """Return when, by our clock, the venue made a trade: its time and the smallest delay."""
-    if not 0 <= received < _TIME_LIMIT:
+    if not 0 <= received < TIME_LIMIT:
         received = time
     delay = received - time
     span = time // _SKEW_NS
@@ -306,7 +306,7 @@ def sum_up(state_row: Any, sums: Any, now: int, window: Any) -> None:
     state = state_row[0]
     newest = max(state.quote_time, state.trade_time)
     if state.clock != 2:
-        newest = max(newest, min(now, _TIME_LIMIT))
+        newest = max(newest, now)
     newest //= state.slot_ns
     for k in range(state.horizons + 1):
         total = window[k]

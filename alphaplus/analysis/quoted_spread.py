@@ -78,7 +78,7 @@ class QuotedSpread(Measure):
 
     def update(self, tape: Tape) -> None:
         """Take the best quotes of the next piece of the stream."""
-        if tape.ts_event > self._now:
+        if self._now < tape.ts_event < _TIME_LIMIT:
             self._now = tape.ts_event
         if len(tape.quotes):
             _follow(self._state, self._slots, tape.quotes)
@@ -260,7 +260,7 @@ def _sum_up(state_row: Any, slots: Any, now: int, total_row: Any) -> None:
     """Sum the slots of the window that ends at `now`, and the quote that is in force."""
     state, total = state_row[0], total_row[0]
     _clear(total)
-    now = min(max(now, state.time), _TIME_LIMIT)
+    now = max(now, state.time)
     newest = now // state.slot_ns
     for i in range(_SLOTS):
         slot = slots[(newest + 1 + i) % _SLOTS]

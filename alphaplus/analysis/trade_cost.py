@@ -173,7 +173,7 @@ class TradeCost(Measure):
 
     def update(self, tape: Tape) -> None:
         """Take the best quotes and the trades of the next piece of the stream."""
-        if tape.ts_event > self._now:
+        if self._now < tape.ts_event < kernels.TIME_LIMIT:
             self._now = tape.ts_event
         if len(tape.quotes) or len(tape.trades):
             kernels.follow(
