@@ -244,7 +244,6 @@ _FOUND: Final = np.dtype(
     ],
     align=True,
 )
-_INT64_MAX: Final = 2**63 - 1
 _OCTAVE_PARTS: Final = 48  # bits of a float64 below its exponent and the first 4 of its fraction
 _BINS: Final = 1024  # 64 octaves of 16 parts
 
@@ -347,7 +346,8 @@ def _observe(
     st = state[0]
     twice_mid = bid_ticks[0] + ask_ticks[0]
     whole = 2 * st.range_denominator
-    if not 0 < twice_mid < _INT64_MAX // max(whole, st.tick_units):
+    sum_of_best = float(bid_ticks[0]) + float(ask_ticks[0])  # as integers it may overflow
+    if not 0 < sum_of_best < 9e18 / max(whole, st.tick_units):
         return  # no price of a market: a distance from it has no meaning, or no exact one
     bid_limit = -(-twice_mid * (st.range_denominator - st.range_numerator) // whole)
     ask_limit = twice_mid * (st.range_denominator + st.range_numerator) // whole

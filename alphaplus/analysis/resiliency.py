@@ -245,7 +245,6 @@ def _quantile(times: Floats, total: int, level: float) -> float | None:
     return float(np.sort(times)[at]) if at < len(times) else None
 
 
-_INT64_MAX: Final = 2**63 - 1
 _STATE: Final = np.dtype(
     [
         ("tick_units", "<f8"),
@@ -377,7 +376,8 @@ def _observe(
     st = state[0]
     twice_mid = bid_ticks[0] + ask_ticks[0]
     whole = 2 * st.range_denominator
-    if not 0 < twice_mid < _INT64_MAX // whole:
+    sum_of_best = float(bid_ticks[0]) + float(ask_ticks[0])  # as integers it may overflow
+    if not 0 < sum_of_best < 9e18 / whole:
         return  # no price of a market: a distance from it has no meaning, or no exact one
     bid_limit = -(-twice_mid * (st.range_denominator - st.range_numerator) // whole)
     ask_limit = twice_mid * (st.range_denominator + st.range_numerator) // whole

@@ -501,7 +501,8 @@ def _observe(
     st = state[0]
     twice_mid = bid_ticks[0] + ask_ticks[0]
     whole = 2 * st.range_denominator
-    if not 0 < twice_mid < _INT64_MAX // whole:
+    sum_of_best = float(bid_ticks[0]) + float(ask_ticks[0])  # as integers it may overflow
+    if not 0 < sum_of_best < 9e18 / whole:
         return  # no price of a market: a distance from it has no meaning, or no exact one
     st.ts = max(st.ts, ts_event)
     st.twice_mid = twice_mid
