@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict
@@ -81,6 +82,8 @@ def _options() -> argparse.Namespace:
             parser.error(f"Expected --{name} of at least 1, was {getattr(options, name)}.")
     if options.messages is not None and options.messages < 1:
         parser.error(f"Expected --messages of at least 1, was {options.messages}.")
+    if options.peers_python is not None and shutil.which(options.peers_python) is None:
+        parser.error(f"Expected an interpreter, was {options.peers_python}; see --help.")
     return options
 
 
