@@ -1,30 +1,82 @@
 """Cost to fill: what a market order would pay, walking the other side in price order.
 
-The last level is used in part. vwap = quote paid / base filled, and
-slippage = 1e4 D (vwap - mid) / mid with D = +1 for a buyer and -1 for a seller.
+The last level is used in part. VWAP = quote paid / base filled, and
+slippage = 1e4 D (VWAP - mid) / mid with D = +1 for a buyer and -1 for a seller. The slippages
+of a buyer and a seller of one size add up to the round-trip cost (as the Xetra Liquidity
+Measure: Gomber, Schweickert and Theissen 2015).
+
+`taken` is the side of the book that an order takes: asks for a buyer. Where an order uses
+levels beyond the range that the venue's snapshot showed, levels may be missing before them:
+its cost is then an upper bound, the liquidity a lower one, and it is marked `truncated`.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from alphaplus.analysis.book_levels import BookLevels, Floats, Ints
+from alphaplus.analysis.labels import label
+from alphaplus.analysis.measure import Measure
+from alphaplus.analysis.streaming import all_above_zero
 from alphaplus.book.l2 import L2Book, float_prices
 from alphaplus.events import Side
+from alphaplus.instruments import Instrument
+from alphaplus.jit import kernel
+
+NOTIONALS: Final = (1e4, 1e5, 1e6, 5e6)
+SLIPPAGES_BPS: Final = (1.0, 5.0, 10.0, 25.0, 50.0)
+_SLACK_BPS: Final = 1e-9  # of a VWAP that equals its limit but for rounding
+_NO_BOOK: Final = "a book with both sides"
 
 
 @dataclass(frozen=True, slots=True)
 class FillCost:
-    """The fill of one order.
-
-    `vwap` and `slippage_bps` (against the mid) are None unless the order fills whole within
-    the range of prices that is known.
-    """
+    """The fill of one order; `vwap` and `slippage_bps` are None unless it fills whole."""
 
     vwap: float | None
     slippage_bps: float | None
+    """Against the mid; at least half the quoted spread."""
     worst_price: float | None
     levels: int
     fill_ratio: float
+    """Share of the order that the book can fill, 0 to 1."""
+    truncated: bool = False
+    """Whether it uses levels beyond the range that is known, or all there are."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "vwap": self.vwap,
+            "slippage_bps": self.slippage_bps,
+            "worst_price": self.worst_price,
+            "levels": self.levels,
+            "fill_ratio": self.fill_ratio,
+            "truncated": self.truncated,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CostCurve:
+    """Cost of several notionals, ascending, on both sides; None for one that is not above 0."""
+
+    notionals: tuple[float, ...]
+    buys: tuple[FillCost, ...]
+    sells: tuple[FillCost, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values by notional: `buy`, `sell` and the round trip of both."""
+        return {
+            label(notional): {
+                "buy": buy.as_dict(),
+                "sell": sell.as_dict(),
+                "round_trip_bps": round_trip_bps(buy, sell),
+                "truncated": buy.truncated or sell.truncated,
+            }
+            for notional, buy, sell in zip(self.notionals, self.buys, self.sells, strict=True)
+        }
 
 
 def slippage_bps(vwap: float, mid: float, taken: Side) -> float:
@@ -32,22 +84,306 @@ def slippage_bps(vwap: float, mid: float, taken: Side) -> float:
     return -1e4 * taken * (vwap - mid) / mid
 
 
+def round_trip_bps(buy: FillCost, sell: FillCost) -> float | None:
+    """Return 1e4 (VWAP of the buyer - VWAP of the seller) / mid; None unless both fill whole."""
+    if buy.slippage_bps is None or sell.slippage_bps is None:
+        return None
+    return buy.slippage_bps + sell.slippage_bps
+
+
+def vwap_of_base(prices: Floats, bases: Floats, wanted: float) -> float | None:
+    """Return the mean price of `wanted` base units; the levels come best first, in base units.
+
+    None if `wanted` is not above 0, or the levels do not hold as much.
+
+    >>> vwap_of_base(np.array([100.0, 105.0]), np.array([10.0, 15.0]), 20.0)
+    102.5
+    """
+    filled = np.cumsum(bases)
+    if not (len(filled) and 0 < wanted <= filled[-1]):
+        return None
+    last = int(np.searchsorted(filled, wanted))
+    before = float(filled[last - 1]) if last else 0.0
+    paid = float(np.dot(prices[:last], bases[:last])) + float(prices[last]) * (wanted - before)
+    return paid / wanted
+
+
+def vwap_of_notional(prices: Floats, notionals: Floats, wanted: float) -> float | None:
+    """Return the mean price of an order for `wanted` quote currency, likewise.
+
+    >>> vwap_of_notional(np.array([100.0, 200.0]), np.array([1000.0, 4000.0]), 3000.0)
+    150.0
+    """
+    filled = np.cumsum(notionals)
+    if not (len(filled) and 0 < wanted <= filled[-1]):
+        return None
+    last = int(np.searchsorted(filled, wanted))
+    before = float(filled[last - 1]) if last else 0.0
+    base = float(np.sum(notionals[:last] / prices[:last])) + (wanted - before) / float(prices[last])
+    return wanted / base
+
+
 def vwap_of_quantity(book: L2Book, taken: Side, base: float) -> float | None:
     """Return the mean price of a market order over `base` units of the base currency.
 
-    `taken` is the side that it takes: asks for a buyer. None if `base` is not above 0, or
-    the book does not hold as much.
+    None if `base` is not above 0, or the book does not hold as much.
     """
     instrument = book.instrument
     ticks, quantities = book.levels(taken)
     prices = float_prices(instrument, ticks)
     sizes = quantities * instrument.contract_size
-    if instrument.inverse:
-        sizes = sizes / prices
-    filled = np.cumsum(sizes)
-    if not (len(filled) and 0 < base <= filled[-1]):
+    return vwap_of_base(prices, sizes / prices if instrument.inverse else sizes, base)
+
+
+def fills(book: BookLevels, taken: Side, wanted: Floats, *, by_base: bool = False) -> Floats:
+    """Return the fills of several amounts, ascending and above 0, shape (amounts, 6).
+
+    Columns are the fields of `FillCost`, nan for None; amounts are quote currency, or base units.
+    """
+    side = book.asks if taken is Side.ASK else book.bids
+    found = np.empty((len(wanted), 6))
+    _fill(
+        side.ticks,
+        side.prices,
+        side.running_notionals,
+        side.running_bases,
+        side.known_tick,
+        book.mid,
+        -int(taken),
+        wanted,
+        by_base,
+        found,
+    )
+    return found
+
+
+def cost_of_notional(book: BookLevels, taken: Side, notional: float) -> FillCost | None:
+    """Return the cost of an order for `notional` quote currency; None unless above 0."""
+    if not 0 < notional < math.inf:
         return None
-    last = int(np.searchsorted(filled, base))
-    before = float(filled[last - 1]) if last else 0.0
-    paid = float(np.dot(prices[:last], sizes[:last])) + float(prices[last]) * (base - before)
-    return paid / base
+    return _fill_costs(fills(book, taken, np.array([float(notional)])))[0]
+
+
+def cost_of_base(book: BookLevels, taken: Side, base: float) -> FillCost | None:
+    """Return the cost of an order for `base` units of the base currency; None unless above 0."""
+    if not 0 < base < math.inf:
+        return None
+    return _fill_costs(fills(book, taken, np.array([float(base)]), by_base=True))[0]
+
+
+def cost_curve(book: BookLevels, notionals: Sequence[float] = NOTIONALS) -> CostCurve:
+    """Return the cost of several notionals on both sides; ConfigError unless above 0."""
+    ordered = all_above_zero("notionals", notionals)
+    wanted = np.array(ordered)
+    return CostCurve(
+        ordered,
+        _fill_costs(fills(book, Side.ASK, wanted)),
+        _fill_costs(fills(book, Side.BID, wanted)),
+    )
+
+
+def notional_within(book: BookLevels, taken: Side, slippage_bps: float) -> tuple[float, bool]:
+    """Return the largest notional whose slippage is at most so many bps, and if truncated.
+
+    0 below half the spread. Truncated, a lower bound, where it reaches beyond the range that
+    is known or takes the whole side.
+    """
+    found = _within_side(book, taken, np.array([float(slippage_bps)]))
+    return float(found[0, 0]), bool(found[1, 0])
+
+
+class CostToFill(Measure):
+    """Cost of a grid of notionals on both sides, and their round trips."""
+
+    name: ClassVar[str] = "cost"
+    every_ms: ClassVar[float] = 100.0
+
+    def __init__(self, instrument: Instrument, *, notionals: Sequence[float] = NOTIONALS) -> None:
+        self._notionals = all_above_zero("notionals", notionals)
+        self._wanted = np.array(self._notionals)
+        self._found: tuple[Floats, Floats] | None = None
+
+    def observe(self, book: BookLevels) -> None:
+        """Fill the grid on both sides of a book."""
+        self._found = (
+            fills(book, Side.ASK, self._wanted),
+            fills(book, Side.BID, self._wanted),
+        )
+
+    def interrupt(self) -> None:
+        """Forget the book: it no longer follows the venue's."""
+        self._found = None
+
+    def values(self) -> dict[str, Any]:
+        """Return by notional the fills of a buyer and a seller, and the round trip in bps."""
+        if self._found is None:
+            return {label(notional): None for notional in self._notionals}
+        buys, sells = self._found
+        return CostCurve(self._notionals, _fill_costs(buys), _fill_costs(sells)).as_dict()
+
+    def missing(self) -> dict[str, str]:
+        """Say that there was no book yet."""
+        return {} if self._found else dict.fromkeys(self.values(), _NO_BOOK)
+
+
+class NotionalWithinSlippage(Measure):
+    """The largest notional that fills for at most so much slippage: the cost curve inverted."""
+
+    name: ClassVar[str] = "notional_within_slippage"
+    every_ms: ClassVar[float] = 100.0
+
+    def __init__(
+        self, instrument: Instrument, *, slippages_bps: Sequence[float] = SLIPPAGES_BPS
+    ) -> None:
+        self._slippages = all_above_zero("slippages_bps", slippages_bps)
+        self._limits = np.array(self._slippages)
+        self._found: tuple[Floats, Floats] | None = None
+
+    def observe(self, book: BookLevels) -> None:
+        """Find what each slippage lets through on both sides of a book."""
+        self._found = (
+            _within_side(book, Side.ASK, self._limits),
+            _within_side(book, Side.BID, self._limits),
+        )
+
+    def interrupt(self) -> None:
+        """Forget the book: it no longer follows the venue's."""
+        self._found = None
+
+    def values(self) -> dict[str, Any]:
+        """Return by slippage in bps what a buyer and a seller can fill, and if truncated."""
+        if self._found is None:
+            return {label(slippage): None for slippage in self._slippages}
+        (buys, buys_truncated), (sells, sells_truncated) = (side.tolist() for side in self._found)
+        rows = zip(buys, sells, map(bool, buys_truncated), map(bool, sells_truncated), strict=True)
+        names = ("buy", "sell", "buy_truncated", "sell_truncated")
+        return {
+            label(slippage): dict(zip(names, row, strict=True))
+            for slippage, row in zip(self._slippages, rows, strict=True)
+        }
+
+    def missing(self) -> dict[str, str]:
+        """Say that there was no book yet."""
+        return {} if self._found else dict.fromkeys(self.values(), _NO_BOOK)
+
+
+def _within_side(book: BookLevels, taken: Side, limits_bps: Floats) -> Floats:
+    side = book.asks if taken is Side.ASK else book.bids
+    found = np.empty((2, len(limits_bps)))
+    _within(
+        side.ticks,
+        side.prices,
+        side.running_notionals,
+        side.running_bases,
+        side.known_tick,
+        book.mid,
+        -int(taken),
+        limits_bps,
+        found,
+    )
+    return found
+
+
+def _fill_costs(found: Floats) -> tuple[FillCost, ...]:
+    costs = []
+    for vwap, slippage, worst_price, levels, fill_ratio, truncated in found.tolist():
+        is_whole = not math.isnan(vwap)
+        costs.append(
+            FillCost(
+                vwap if is_whole else None,
+                slippage if is_whole else None,
+                worst_price,
+                int(levels),
+                fill_ratio,
+                bool(truncated),
+            )
+        )
+    return tuple(costs)
+
+
+@kernel
+def _fill(
+    ticks: Ints,
+    prices: Floats,
+    running_notionals: Floats,
+    running_bases: Floats,
+    known_tick: int,
+    mid: float,
+    sign: int,
+    wanted: Floats,
+    by_base: bool,
+    found: Floats,
+) -> None:
+    """Write the fill of each ascending amount: the six fields of `FillCost`, nan for None."""
+    running = running_bases if by_base else running_notionals
+    levels = len(ticks)
+    at = 0
+    for i in range(len(wanted)):
+        amount = wanted[i]
+        fill = found[i]
+        end = levels
+        while at < end:  # the first level at which the sum reaches the amount
+            middle = (at + end) // 2
+            if running[middle] < amount:
+                at = middle + 1
+            else:
+                end = middle
+        if at == levels:
+            fill[0] = np.nan
+            fill[1] = np.nan
+            fill[2] = prices[levels - 1]
+            fill[3] = levels
+            fill[4] = running[levels - 1] / amount
+            fill[5] = 1.0
+            continue
+        base = quote = 0.0
+        if at > 0:
+            base, quote = running_bases[at - 1], running_notionals[at - 1]
+        price = prices[at]
+        if by_base:
+            vwap = (quote + (amount - base) * price) / amount
+        else:
+            vwap = amount / (base + (amount - quote) / price)
+        fill[0] = vwap
+        fill[1] = 1e4 * sign * (vwap - mid) / mid
+        fill[2] = price
+        fill[3] = at + 1
+        fill[4] = 1.0
+        fill[5] = sign * ticks[at] > sign * known_tick
+
+
+@kernel
+def _within(
+    ticks: Ints,
+    prices: Floats,
+    running_notionals: Floats,
+    running_bases: Floats,
+    known_tick: int,
+    mid: float,
+    sign: int,
+    limits_bps: Floats,
+    found: Floats,
+) -> None:
+    """Write the largest notional within each ascending slippage, and 1 where truncated."""
+    levels = len(ticks)
+    at = 0
+    for i in range(len(limits_bps)):
+        worst = mid * (1 + sign * (limits_bps[i] + _SLACK_BPS) / 1e4)
+        end = levels
+        while at < end:  # the first level that makes the VWAP worse than that
+            middle = (at + end) // 2
+            if sign * (running_notionals[middle] - worst * running_bases[middle]) <= 0:
+                at = middle + 1
+            else:
+                end = middle
+        if at == levels:
+            found[0, i] = running_notionals[levels - 1]
+            found[1, i] = 1.0
+            continue
+        base = quote = 0.0
+        if at > 0:
+            base, quote = running_bases[at - 1], running_notionals[at - 1]
+        part = (worst * base - quote) / (prices[at] - worst)
+        found[0, i] = quote + part * prices[at]
+        last = at if part > 0 or at == 0 else at - 1
+        found[1, i] = at > 0 and sign * ticks[last] > sign * known_tick

@@ -1,13 +1,36 @@
-"""Depth: the notional that rests within a distance of the mid.
+"""Depth: the notional that rests within a distance of the mid, per side.
 
-A level at distance d = 1e4 |mid - price| / mid basis points counts if d <= x. The cut is made
-on integer ticks, so that a level exactly at the distance always counts.
+Cumulative: depth at 10 bps contains depth at 5 bps. With `reference="best"` the distance is
+measured from each side's own best price instead. Beyond the range that the venue's snapshot
+showed, depth is a lower bound: `truncated`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import Any, ClassVar, Final
 
-from alphaplus.events import Side
+import numpy as np
+import numpy.typing as npt
+
+from alphaplus.analysis.book_levels import BookLevels
+from alphaplus.analysis.distance import (
+    EDGE_BPS,
+    Distance,
+    Distances,
+    Floats,
+    Ints,
+    Reference,
+    distances_bps,
+)
+from alphaplus.analysis.labels import label
+from alphaplus.analysis.measure import Measure
+from alphaplus.errors import ConfigError
+from alphaplus.instruments import Instrument
+from alphaplus.jit import kernel
+
+__all__ = ["Depth", "DepthBands", "DepthProfile", "Distance", "depth_profile", "depth_within"]
+
+DISTANCES_BPS: Final = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,26 +42,136 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True)
-class Distance:
-    """A distance from the mid in basis points, as the exact ratio that its decimals say."""
+class DepthProfile:
+    """Depth of both sides at several distances, ascending; each array has one entry for each."""
 
-    bps: float
-    numerator: int
-    denominator: int
+    distances_bps: tuple[float, ...]
+    bid_notionals: Floats
+    ask_notionals: Floats
+    bid_truncated: npt.NDArray[np.bool_]
+    ask_truncated: npt.NDArray[np.bool_]
 
-    @classmethod
-    def of(cls, bps: float) -> "Distance":
-        """Make a distance of, for example, 2.5 basis points."""
-        exact = Fraction(repr(float(bps))) / 10_000
-        return cls(float(bps), exact.numerator, exact.denominator)
+    def bid(self, at: int) -> Depth:
+        """Return the depth of the bids at the distance number `at`."""
+        return Depth(float(self.bid_notionals[at]), bool(self.bid_truncated[at]))
 
-    def limit(self, side: Side, twice_mid: int) -> int:
-        """Return the last tick within the distance; `twice_mid` is best bid + best ask.
+    def ask(self, at: int) -> Depth:
+        """Return the depth of the asks at the distance number `at`."""
+        return Depth(float(self.ask_notionals[at]), bool(self.ask_truncated[at]))
 
-        >>> Distance.of(1.0).limit(Side.ASK, 20_000), Distance.of(1.0).limit(Side.BID, 20_000)
-        (10001, 9999)
-        """
-        whole = 2 * self.denominator
-        if side is Side.ASK:
-            return twice_mid * (self.denominator + self.numerator) // whole
-        return -(-twice_mid * (self.denominator - self.numerator) // whole)
+    def as_dict(self) -> dict[str, dict[str, float | bool]]:
+        """Return plain values by distance: `bid`, `ask`, and whether each is truncated."""
+        columns = (
+            self.bid_notionals.tolist(),
+            self.ask_notionals.tolist(),
+            self.bid_truncated.tolist(),
+            self.ask_truncated.tolist(),
+        )
+        names = ("bid", "ask", "bid_truncated", "ask_truncated")
+        return {
+            label(bps): dict(zip(names, row, strict=True))
+            for bps, row in zip(self.distances_bps, zip(*columns, strict=True), strict=True)
+        }
+
+
+def depth_within(
+    prices: Floats, amounts: Floats, reference: float, bps: float | Sequence[float]
+) -> Floats | float:
+    """Return the sum of the amounts within `bps` of a reference price, for each of them.
+
+    Prices in any order; amounts are notionals, or quantities for a depth in those.
+
+    >>> depth_within(np.array([99.0, 98.0]), np.array([5.0, 7.0]), 100.0, [100.0, 200.0])
+    array([ 5., 12.])
+    """
+    distances = distances_bps(prices, reference)
+    edges = np.asarray(bps, dtype=np.float64) + EDGE_BPS
+    inside = distances <= edges[..., np.newaxis]
+    sums: Floats | float = np.where(inside, amounts, 0.0).sum(axis=-1)
+    return sums
+
+
+def depth_profile(
+    book: BookLevels, distances: Distances, reference: Reference = "mid"
+) -> DepthProfile:
+    """Return the depth of a book at several distances."""
+    bids, asks = book.bids, book.asks
+    limits = distances.limits(int(bids.ticks[0]), int(asks.ticks[0]), reference)
+    notionals = np.empty(limits.shape)
+    truncated = np.empty(limits.shape, dtype=np.bool_)
+    sides = bids.ticks, bids.running_notionals, asks.ticks, asks.running_notionals
+    _depths(*sides, bids.known_tick, asks.known_tick, limits, notionals, truncated)
+    return DepthProfile(distances.bps, notionals[0], notionals[1], truncated[0], truncated[1])
+
+
+class DepthBands(Measure):
+    """Depth within several distances of the mid, or of each side's own best price."""
+
+    name: ClassVar[str] = "depth"
+    every_ms: ClassVar[float] = 100.0
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        *,
+        distances_bps: Sequence[float] = DISTANCES_BPS,
+        reference: Reference = "mid",
+    ) -> None:
+        if reference not in ("mid", "best"):
+            raise ConfigError(f'Expected reference "mid" or "best", was {reference!r}.')
+        self._distances = Distances("distances_bps", distances_bps)
+        self._reference: Reference = reference
+        self._found: DepthProfile | None = None
+
+    def observe(self, book: BookLevels) -> None:
+        """Sum up a book."""
+        self._found = depth_profile(book, self._distances, self._reference)
+
+    def interrupt(self) -> None:
+        """Forget the book: it no longer follows the venue's."""
+        self._found = None
+
+    def values(self) -> dict[str, Any]:
+        """Return by distance `bid` and `ask` in quote currency, and whether each is truncated."""
+        if self._found is None:
+            return {label(bps): None for bps in self._distances.bps}
+        return dict(self._found.as_dict())
+
+    def missing(self) -> dict[str, str]:
+        """Say that there was no book yet."""
+        return {} if self._found else dict.fromkeys(self.values(), "a book with both sides")
+
+
+@kernel
+def _depths(
+    bid_ticks: Ints,
+    bid_running: Floats,
+    ask_ticks: Ints,
+    ask_running: Floats,
+    known_bid: int,
+    known_ask: int,
+    limits: Ints,
+    notionals: Floats,
+    truncated: Any,
+) -> None:
+    """Write what both sides hold up to their limits, which go outward from the touch."""
+    _side_depths(bid_ticks, bid_running, -1, limits[0], notionals[0])
+    _side_depths(ask_ticks, ask_running, 1, limits[1], notionals[1])
+    for i in range(limits.shape[1]):
+        truncated[0, i] = limits[0, i] < known_bid
+        truncated[1, i] = limits[1, i] > known_ask
+
+
+@kernel
+def _side_depths(ticks: Ints, running: Floats, sign: int, limits: Ints, notionals: Floats) -> None:
+    """Write what one side holds up to each limit; sign -1 for bids, 1 for asks."""
+    count = 0
+    for i in range(len(limits)):
+        end = len(ticks)
+        while count < end:  # the first level beyond the limit
+            middle = (count + end) // 2
+            if sign * ticks[middle] <= sign * limits[i]:
+                count = middle + 1
+            else:
+                end = middle
+        notionals[i] = running[count - 1] if count > 0 else 0.0
