@@ -122,6 +122,8 @@ def streams(draw: st.DrawFn, *, with_trades: bool = False, most: int = 60) -> St
         at = received // MS * MS - draw(st.integers(0, 30)) * MS
         if draw(st.integers(0, 30)) == 0:
             made.append(Break())
+        elif made and isinstance(made[-1], Trade) and draw(st.booleans()):
+            made.append(replace(made[-1], quantity=draw(SIZES), ts_recv=received))
         elif draw(kinds) == "q":
             made.append(draw(quotes(at, received)))
         else:
