@@ -4,7 +4,7 @@ Heavier measures take these. The running sums make most of them a search instead
 the notional up to a price, or the base amount that a notional buys, is one entry of an array.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import numpy as np
@@ -59,8 +59,13 @@ class BookLevels:
     sequence: int
     bids: SideLevels
     asks: SideLevels
-    mid: float
+    mid: float = field(init=False)
     """The mean of best bid and best ask, in quote currency."""
+
+    def __post_init__(self) -> None:
+        contract = _contract(self.instrument)
+        twice = int(self.bids.ticks[0]) + int(self.asks.ticks[0])
+        object.__setattr__(self, "mid", twice * contract.units / contract.scale / 2)
 
     @classmethod
     def of(cls, book: L2Book) -> Self | None:
@@ -74,12 +79,11 @@ class BookLevels:
         )
         if not (is_valid and bid_count and ask_count):
             return None
-        contract = _contract(book.instrument)
+        contract = _contract(book.instrument).row
         bids, bid_columns = _room(bid_count)
         asks, ask_columns = _room(ask_count)
-        _read_sides(*structures, contract.row, bids, bid_columns, asks, ask_columns)
-        bid_tick, ask_tick = int(bids[0]), int(asks[0])
-        if not 0 < bid_tick < ask_tick:
+        _read_sides(*structures, contract, bids, bid_columns, asks, ask_columns)
+        if not 0 < bids[0] < asks[0]:
             return None
         return cls(
             instrument=book.instrument,
@@ -88,7 +92,6 @@ class BookLevels:
             sequence=sequence,
             bids=_side(bids, bid_columns, worst_bid),
             asks=_side(asks, ask_columns, worst_ask),
-            mid=(bid_tick + ask_tick) * contract.units / contract.scale / 2,
         )
 
 

@@ -90,6 +90,7 @@ class BookSlope(Measure):
 
     name: ClassVar[str] = "book_slope"
     every_ms: ClassVar[float] = 100.0
+    remembers: ClassVar[bool] = False
 
     def __init__(
         self,

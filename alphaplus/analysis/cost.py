@@ -197,6 +197,7 @@ class CostToFill(Measure):
 
     name: ClassVar[str] = "cost"
     every_ms: ClassVar[float] = 100.0
+    remembers: ClassVar[bool] = False
 
     def __init__(self, instrument: Instrument, *, notionals: Sequence[float] = NOTIONALS) -> None:
         self._notionals = all_above_zero("notionals", notionals)
@@ -231,6 +232,7 @@ class NotionalWithinSlippage(Measure):
 
     name: ClassVar[str] = "notional_within_slippage"
     every_ms: ClassVar[float] = 100.0
+    remembers: ClassVar[bool] = False
 
     def __init__(
         self, instrument: Instrument, *, slippages_bps: Sequence[float] = SLIPPAGES_BPS

@@ -109,6 +109,7 @@ class DepthBands(Measure):
 
     name: ClassVar[str] = "depth"
     every_ms: ClassVar[float] = 100.0
+    remembers: ClassVar[bool] = False
 
     def __init__(
         self,

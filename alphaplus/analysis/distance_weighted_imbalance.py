@@ -66,6 +66,7 @@ class DistanceWeightedImbalance(Measure):
 
     name: ClassVar[str] = "distance_weighted_imbalance"
     every_ms: ClassVar[float] = 100.0
+    remembers: ClassVar[bool] = False
 
     def __init__(
         self,

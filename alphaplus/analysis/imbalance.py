@@ -63,7 +63,7 @@ class Imbalance(Measure):
     def __init__(self, instrument: Instrument, *, counts: Sequence[int] = COUNTS) -> None:
         ordered = sorted({whole_number("counts", k, 1, BEST_COUNT) for k in counts})
         self._counts = np.array(ordered, dtype=np.int64)
-        self._names = ["queue" if k == 1 else f"top_{k}" for k in ordered]
+        self._names = [f"imbalance_{k}" for k in ordered]
         self._latest = np.full((1, len(ordered)), math.nan)
         self._has_book = False
 
