@@ -163,8 +163,6 @@ def _take_quotes(state: Any, candle: CandleArray, ring: CandleArray, quotes: Quo
         twice = quote.bid_tick + quote.ask_tick
         has_sides = 0 < quote.bid_quantity < _LARGEST and 0 < quote.ask_quantity < _LARGEST
         is_valid = has_sides and quote.bid_tick < quote.ask_tick and twice > 0
-        if s.is_open == 0 and not is_valid:
-            continue
         _advance(state, candle, ring, quote.ts_event // s.period)
         s.mid = np.nan
         if is_valid:
