@@ -190,8 +190,8 @@ def _find(name: str, plan: Plan, outcome: Outcome) -> Process | None:
         process.close()
         outcome.skipped.setdefault(
             name,
-            f"{distribution} is not installed: pip install 'alphaplus[{EXTRA}]', or name "
-            "an interpreter that has it with --peers-python",
+            f"{distribution} is not installed: pip install 'alphaplus[{EXTRA}]', or where that "
+            "leaves it out, do as benchmarks/book/peers.txt says",
         )
     return None
 
