@@ -157,9 +157,9 @@ class Resiliency(Measure):
             self._state,
             self._samples,
             bids.ticks,
-            bids.notionals,
+            bids.running_notionals,
             asks.ticks,
-            asks.notionals,
+            asks.running_notionals,
             bids.known_tick,
             asks.known_tick,
             book.ts_event,
@@ -366,9 +366,9 @@ def _observe(
     state: Any,
     samples: Floats,
     bid_ticks: Ints,
-    bid_notionals: Floats,
+    bid_sums: Floats,
     ask_ticks: Ints,
-    ask_notionals: Floats,
+    ask_sums: Floats,
     bid_known: int,
     ask_known: int,
     ts_event: int,
@@ -381,15 +381,10 @@ def _observe(
         return  # no price of a market: a distance from it has no meaning, or no exact one
     bid_limit = -(-twice_mid * (st.range_denominator - st.range_numerator) // whole)
     ask_limit = twice_mid * (st.range_denominator + st.range_numerator) // whole
-    bid_depth = ask_depth = 0.0
-    for i in range(len(bid_ticks)):
-        if bid_ticks[i] < bid_limit:
-            break
-        bid_depth += bid_notionals[i]
-    for i in range(len(ask_ticks)):
-        if ask_ticks[i] > ask_limit:
-            break
-        ask_depth += ask_notionals[i]
+    bids = _count_within(bid_ticks, -1, bid_limit)
+    asks = _count_within(ask_ticks, 1, ask_limit)
+    bid_depth = bid_sums[bids - 1] if bids > 0 else 0.0
+    ask_depth = ask_sums[asks - 1] if asks > 0 else 0.0
     ts = max(st.ts, ts_event)
     _sample(state, samples, ts, bid_depth, ask_depth)
     st.ts = ts
@@ -407,6 +402,19 @@ def _observe(
         for place in range(_PENDING):
             if st.sweep_end[s, place] != 0:
                 _judge(state, s, place)
+
+
+@kernel
+def _count_within(ticks: Ints, step: int, limit: int) -> int:
+    """Return how many levels, best first, are not beyond a limit."""
+    low, high = 0, len(ticks)
+    while low < high:
+        middle = (low + high) // 2
+        if step * (limit - ticks[middle]) >= 0:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @kernel

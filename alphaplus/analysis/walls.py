@@ -110,8 +110,10 @@ def z_scores(notionals: Floats) -> Floats:
     [-1.349, -0.6745, 0.0, 0.6745, 5.396]
     """
     logs = np.log(notionals)
+    if not len(logs):
+        return logs
     away = logs - np.median(logs)
-    mad = np.median(np.abs(away)) if len(logs) else 0.0
+    mad = np.median(np.abs(away))
     scores: Floats = 0.6745 * away / mad if mad > 0 else np.full(len(logs), np.nan)
     return scores
 
@@ -548,7 +550,7 @@ def _lay_anew(state: Any, slots: Any, ended: Any, twice_mid: int) -> None:
             if new.met == 0 and new.is_wall == 0 and new.pending == 0:
                 slots[s, bucket & (_SLOTS - 1)] = slot
                 slots[s, bucket & (_SLOTS - 1)].bucket = bucket
-            else:  # two old buckets in one new: the inner one goes on
+            else:  # two old buckets in one new: the first goes on
                 state[0].anchor, state[0].width = before
                 _leave(state, slot, ended, s)
                 state[0].anchor, state[0].width = after
