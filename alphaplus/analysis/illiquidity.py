@@ -422,6 +422,15 @@ def _covariance(x: Floats, y: Floats, count: int) -> float:
 def _line(x: Floats, y: Floats, count: int) -> tuple[float, float]:
     """Return slope and R2 of y on x with an intercept; nan where they do not exist."""
     xx, yy, xy = _covariance(x, x, count), _covariance(y, y, count), _covariance(x, y, count)
-    if not xx > 0:
+    if not _varies(xx, x, count):
         return np.nan, np.nan
-    return xy / xx, xy * xy / (xx * yy) if yy > 0 else np.nan
+    return xy / xx, min(1.0, xy * xy / (xx * yy)) if _varies(yy, y, count) else np.nan
+
+
+@kernel
+def _varies(variance: float, values: Floats, count: int) -> bool:
+    """Whether a variance is more than the rounding of values that are all alike."""
+    largest = 0.0
+    for i in range(count):
+        largest = max(largest, abs(values[i]))
+    return variance > 1e-24 * largest * largest
