@@ -25,6 +25,7 @@ from actors.feed import FeedActor, FeedOptions
 from actors.portfolio import PortfolioRiskActor
 from actors.store import StoreActor
 from actors.symbol import SymbolActor, SymbolOptions
+from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.config import Settings
 from alphaplus.instruments import Instrument
 from alphaplus.streams import Endpoint, StreamKeys, Transport
@@ -318,13 +319,11 @@ def _options(name: str, cpus: float, memory_mb: float) -> dict[str, Any]:
 
 
 def _symbol_options(settings: Settings) -> SymbolOptions:
-    storage, analysis = settings.storage, settings.analysis
+    storage = settings.storage
     return SymbolOptions(
         stale_after_ms=settings.fleet.stale_after_ms,
         state_interval_ms=settings.fleet.state_interval_ms,
-        imbalance_levels=analysis.imbalance_levels,
-        depth_bps=analysis.depth_bps,
-        cost_notionals=analysis.cost_notionals,
+        parameters=MeasureParameters(**settings.analysis.model_dump()),
         deltas=storage.deltas,
         snapshot_depth=storage.snapshot_depth,
         snapshot_interval_ms=storage.snapshot_interval_ms,

@@ -16,8 +16,11 @@ import numpy as np
 import ray
 
 from actors import names
+from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
+from alphaplus.analysis.registry import MeasureParameters
+from alphaplus.analysis.state import summary
 from alphaplus.analysis.warm import warm_market
 from alphaplus.errors import StreamClosed, UnknownSymbol
 from alphaplus.events import Kind
@@ -48,9 +51,7 @@ class SymbolOptions:
 
     stale_after_ms: float
     state_interval_ms: float
-    imbalance_levels: tuple[int, ...]
-    depth_bps: tuple[float, ...]
-    cost_notionals: tuple[float, ...]
+    parameters: MeasureParameters
     deltas: bool
     snapshot_depth: int
     snapshot_interval_ms: float
@@ -133,22 +134,35 @@ class Symbol:
 
     def summary(self, exchange: str | None = None) -> dict[str, Any]:
         """Return where the symbol stands on an exchange (default: its first)."""
-        from alphaplus.analysis.state import summary
-
         with self._lock:
             now = self._clock()
-            state = self._find(exchange).market.state(now)
+            state = views.state(self._find(exchange).market, now)
         return summary(state[0], now_ns=now, stale_after_ms=self._options.stale_after_ms)
 
     def book(self, exchange: str | None = None, depth: int = 20) -> dict[str, Any]:
         """Return the best `depth` levels of the book on an exchange."""
         with self._lock:
-            return self._find(exchange).market.book_view(depth, self._clock())
+            return views.book(self._find(exchange).market, depth, self._clock())
 
     def analysis(self, exchange: str | None = None) -> dict[str, Any]:
-        """Return the measures of the book on an exchange."""
+        """Return every measure of the market on an exchange."""
         with self._lock:
-            return self._find(exchange).market.analysis_view(self._clock())
+            return views.analysis(self._find(exchange).market, self._clock())
+
+    def depth(self, exchange: str | None = None) -> dict[str, Any]:
+        """Return how much stands where in the book on an exchange, and what taking it costs."""
+        with self._lock:
+            return views.depth(self._find(exchange).market, self._clock())
+
+    def liquidity(self, exchange: str | None, notional: float) -> dict[str, Any]:
+        """Return what an order for `notional` quote currency meets; raises StaleBook."""
+        with self._lock:
+            return views.liquidity(self._find(exchange).market, notional, self._clock())
+
+    def measure(self, exchange: str | None, name: str) -> dict[str, Any]:
+        """Return one measure alone, by its name."""
+        with self._lock:
+            return views.measure(self._find(exchange).market, name, self._clock())
 
     def begin_measuring(self) -> None:
         """Count latencies anew: the fleet is complete, and what follows is the steady state."""
@@ -183,7 +197,7 @@ class Symbol:
             times = os.times()
             return {
                 "symbol": self.symbol,
-                "states": [venue.market.state(now) for venue in self._venues.values()],
+                "states": [views.state(venue.market, now) for venue in self._venues.values()],
                 "book_hash": {
                     name: venue.market.book.state_hash() for name, venue in self._venues.items()
                 },
@@ -199,12 +213,7 @@ class Symbol:
 
     def _venue(self, instrument: Instrument) -> _Venue:
         options = self._options
-        analyzer = Analyzer(
-            instrument,
-            imbalance_levels=options.imbalance_levels,
-            depth_bps=options.depth_bps,
-            cost_notionals=options.cost_notionals,
-        )
+        analyzer = Analyzer(instrument, options.parameters)
         market = Market(instrument, analyzer, stale_after_ms=options.stale_after_ms)
         rows = MarketRows(
             market,
@@ -284,7 +293,9 @@ class Symbol:
                 continue
             venue.next_state = now + int(self._options.state_interval_ms * 1e6)
             venue.told_mid = venue.market.mid or 0.0
-            self._board.send(f"{names.STATE}{exchange}:{self.symbol}", venue.market.state(now))
+            self._board.send(
+                f"{names.STATE}{exchange}:{self.symbol}", views.state(venue.market, now)
+            )
             if everything or now >= venue.next_latencies:
                 venue.next_latencies = now + LATENCIES_EVERY_NS
                 key = f"{names.LATENCIES}{exchange}:{self.symbol}"

@@ -111,12 +111,16 @@ class Streams(Section):
 
 
 class Analysis(Section):
-    """Which measures are taken of a book."""
+    """Which measures are taken of a market."""
 
-    imbalance_levels: tuple[Count, ...] = (1, 5, 20)
-    depth_bps: tuple[Positive, ...] = (1.0, 5.0, 10.0, 25.0, 50.0)
-    cost_notionals: tuple[Positive, ...] = (10_000.0, 100_000.0, 1_000_000.0)
+    measures: tuple[str, ...] = ()
+    """Names of the measures to take, as docs/measures.md lists them; empty: all."""
+    imbalance_levels: tuple[Annotated[int, Field(ge=1, le=20)], ...] = (1, 5, 10, 20)
+    depth_bps: tuple[Positive, ...] = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)
+    cost_notionals: tuple[Positive, ...] = (10_000.0, 100_000.0, 1_000_000.0, 5_000_000.0)
     """In quote currency."""
+    volume_bucket: Positive | None = None
+    """VPIN's volume bucket, base units; unset: a 50th of the volume of the past 24 hours."""
 
 
 class Storage(Section):

@@ -16,8 +16,10 @@ class Measure(ABC):
 
     name: ClassVar[str]
     """Key of its values in an answer."""
-    every_ms: ClassVar[float] = 0.0
-    """Market time between two `observe`; 0: it needs none."""
+    every_ms: ClassVar[float] = 100.0
+    """Venue time between two `observe`."""
+    remembers: ClassVar[bool] = True
+    """False if its values depend on nothing but the last book that it looked at."""
 
     def update(self, tape: Tape) -> None:  # noqa: B027 - not every measure follows the stream
         """Take the next piece of the stream; how it is cut must not matter."""

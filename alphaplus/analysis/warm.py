@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
 from alphaplus.events import EventArray, Flag, Kind, Side, empty_events
@@ -16,7 +17,9 @@ def warm_market(instrument: Instrument) -> None:
     market = Market(instrument, Analyzer(instrument), stale_after_ms=1.0)
     for batch in (_snapshot(), _updates(10), _updates(20)):
         market.apply(batch)
-    market.book_view(1000, 0)
+    views.book(market, 1000, 0)
+    views.analysis(market, 0)
+    views.liquidity(market, 1e4, 0)
     market.audit.finish()
     market.mark_hole()
 

@@ -98,7 +98,7 @@ class _Consumer:
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
-        self.market = Market(instrument, Analyzer(instrument), stale_after_ms=math.inf)
+        self.market = Market(instrument, Analyzer(instrument, eager=True), stale_after_ms=math.inf)
 
     def take(self, events: EventArray) -> None:
         """Apply a batch and take its measures."""

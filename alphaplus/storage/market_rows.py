@@ -5,19 +5,18 @@ and its measures do at an interval, and the predicted funding rate when it chang
 """
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from alphaplus.analysis import views
 from alphaplus.analysis.market import Market, is_level
 from alphaplus.events import EventArray, Flag, Kind, Side
 from alphaplus.rows import join_rows
+from alphaplus.storage.depth_columns import MEASURED, TOUCH
 from alphaplus.storage.tables import (
-    COST_NOTIONALS,
-    DEPTH_BPS,
     FIRST,
-    IMBALANCE_LEVELS,
     SECOND,
     SNAPSHOT_LEVELS,
     TABLES,
@@ -27,6 +26,16 @@ from alphaplus.storage.tables import (
 )
 
 KEPT: Final = (Kind.SNAPSHOT_BEGIN, Kind.DEPTH, Kind.SNAPSHOT_END)
+_OF_SNAPSHOT: Final = (
+    "spread",
+    "total_bid_volume",
+    "total_ask_volume",
+    "bid_ask_imbalance",
+    "liquidity_score",
+    "order_flow_toxicity",
+    "depth_pressure",
+)
+_MEASURES: Final = tuple({measure for measure, *_ in MEASURED.values()})
 FUNDING_EVERY_NS: Final = 60 * 10**9
 
 
@@ -158,49 +167,38 @@ class MarketRows:
         if not book.is_valid or sequence is None or sequence == self._snapshot_sequence:
             return []
         self._snapshot_sequence = sequence
+        found = views.order_book_snapshot(self._market, self._depth)
         rows = TABLES["enhanced_order_book_snapshots"].rows(1)
-        rows["time"], rows["recv_time"] = self._market.ts_event, self._market.ts_recv
-        rows["seq"], rows["depth"] = sequence, self._depth
+        rows["time"], rows["recv_time"] = found.timestamp, self._market.ts_recv
+        rows["seq"], rows["depth"] = sequence, found.depth_levels
         rows["is_rebuilt"], self._rebuilt = self._rebuilt, False
-        for side, name in ((Side.BID, "bid"), (Side.ASK, "ask")):
-            ticks, quantities = book.levels(side, self._depth)
-            count = len(ticks)
-            rows[f"{name}_levels"] = count
-            rows[f"{name}_px"][0, :count] = self._prices(ticks)
-            rows[f"{name}_qty"][0, :count] = quantities
-            rows[f"total_{name}_volume"] = quantities.sum()
-        bid, ask = float(rows["total_bid_volume"][0]), float(rows["total_ask_volume"][0])
-        if bid and ask:
-            rows["bid_ask_imbalance"] = (bid - ask) / (bid + ask)
-        found = self._market.analysis
-        if found is not None and found.spread is not None:
-            rows["spread"] = found.spread
+        for name, levels in (("bid", found.bids), ("ask", found.asks)):
+            rows[f"{name}_levels"] = len(levels)
+            for field, values in zip(("px", "qty"), zip(*levels, strict=True), strict=False):
+                rows[f"{name}_{field}"][0, : len(levels)] = values
+        for name in _OF_SNAPSHOT:
+            _set(rows, name, getattr(found, name))
         return self._batch("enhanced_order_book_snapshots", rows)
 
     def _analysis(self) -> list[TableBatch]:
-        found = self._market.analysis
-        time = self._market.ts_event
-        if found is None or not self._market.book.is_valid or time == self._analysis_time:
+        market = self._market
+        time = market.ts_event
+        if not market.book.is_valid or time == self._analysis_time:
             return []
         self._analysis_time = time
         rows = TABLES["market_depth_analysis"].rows(1)
-        rows["time"], rows["recv_time"] = time, self._market.ts_recv
-        rows["window_ms"], rows["seq"] = self._analysis_ms, found.sequence or 0
-        values: dict[str, float | None] = {
-            name: getattr(found, name)
-            for name in ("best_bid", "best_ask", "spread", "spread_bps", "mid", "weighted_mid")
-        }
-        values |= {f"imbalance_{n}": found.imbalance.get(n) for n in IMBALANCE_LEVELS}
-        for side, depths in (("bid", found.bid_depth), ("ask", found.ask_depth)):
-            for bps in DEPTH_BPS:
-                depth = depths.get(float(bps))
-                values[f"{side}_depth_{bps}_bps"] = None if depth is None else depth.notional
-        for side, costs in (("buy", found.buy_cost), ("sell", found.sell_cost)):
-            for name, notional in COST_NOTIONALS.items():
-                cost = costs.get(notional)
-                values[f"{side}_slippage_bps_{name}"] = None if cost is None else cost.slippage_bps
-        for name, value in values.items():
-            rows[name] = math.nan if value is None else value
+        rows["time"], rows["recv_time"] = time, market.ts_recv
+        rows["window_ms"], rows["seq"] = self._analysis_ms, market.book.sequence or 0
+        touch = views.touch(market)
+        for name in TOUCH:
+            _set(rows, name, touch.get(name))
+        analyzer = market.refreshed()
+        values = {name: views.values_of(analyzer, name) for name in _MEASURES}
+        for column, (name, *path) in MEASURED.items():
+            found: Any = values[name]
+            for key in path:
+                found = None if found is None else found.get(key)
+            _set(rows, column, found)
         return self._batch("market_depth_analysis", rows)
 
     def _rows(self, table: str, events: EventArray) -> RowArray:
@@ -224,6 +222,12 @@ class MarketRows:
     ) -> npt.NDArray[np.float64]:
         size = quantity * self._market.instrument.contract_size
         return size if self._market.instrument.inverse else size * price
+
+
+def _set(rows: RowArray, name: str, value: float | None) -> None:
+    """Write a value; what is None stays NULL."""
+    if value is not None:
+        rows[name] = value
 
 
 def _ids(events: EventArray) -> npt.NDArray[np.int64]:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.errors import StorageError
+from alphaplus.storage.depth_columns import MEASURED, TOUCH
 
 RowArray = npt.NDArray[np.void]
 """A one-dimensional array of the dtype of one table."""
@@ -39,9 +40,6 @@ SECOND: Final = 1
 
 SNAPSHOT_LEVELS: Final = 20
 LIQUIDATION_LEVELS: Final = 100
-DEPTH_BPS: Final = (1, 5, 10, 25, 50)
-COST_NOTIONALS: Final = {"10k": 1e4, "100k": 1e5, "1m": 1e6}
-IMBALANCE_LEVELS: Final = (1, 5, 20)
 
 
 class Type(StrEnum):
@@ -233,12 +231,7 @@ _ALL: Final = (
             *_times("time", "recv_time"),
             Column("window_ms", Type.INT4),
             _SEQ,
-            *_optional("best_bid", "best_ask", "spread", "spread_bps", "mid", "weighted_mid"),
-            *_optional(*(f"imbalance_{n}" for n in IMBALANCE_LEVELS)),
-            *_optional(*(f"bid_depth_{n}_bps" for n in DEPTH_BPS)),
-            *_optional(*(f"ask_depth_{n}_bps" for n in DEPTH_BPS)),
-            *_optional(*(f"buy_slippage_bps_{n}" for n in COST_NOTIONALS)),
-            *_optional(*(f"sell_slippage_bps_{n}" for n in COST_NOTIONALS)),
+            *_optional(*TOUCH, *MEASURED),
         ),
         ("time", "window_ms"),
     ),

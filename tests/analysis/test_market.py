@@ -5,6 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
 from alphaplus.analysis.state import PRICES, summary
@@ -57,7 +58,7 @@ def synced(at: int = SECOND) -> Market:
 
 
 def test_before_the_first_snapshot_everything_is_unknown_and_stale() -> None:
-    shown = summary(market().state(SECOND)[0], now_ns=SECOND, stale_after_ms=10_000)
+    shown = summary(views.state(market(), SECOND)[0], now_ns=SECOND, stale_after_ms=10_000)
     assert shown["stale"]
     assert shown["age_ms"] is None
     assert [shown[name] for name in PRICES] == [None] * len(PRICES)
@@ -80,7 +81,7 @@ def test_a_lost_book_is_stale_until_it_is_synchronised_again(status: FeedStatus)
     assert made.stale_reason(2 * SECOND) is not None
     made.apply(status_event(FeedStatus.SYNCED, ts_recv=2 * SECOND))
     assert made.stale_reason(2 * SECOND) is None
-    state = made.state(2 * SECOND)[0]
+    state = views.state(made, 2 * SECOND)[0]
     assert state["resyncs"] == 1
     assert state["gaps"] == (status is FeedStatus.RESYNC)
 
@@ -105,7 +106,7 @@ def test_a_crossed_book_is_stale_and_has_no_measures() -> None:
     made = synced()
     made.apply(levels((Side.BID, 1005, 1.0), at=SECOND, sequence=2))
     assert made.stale_reason(SECOND) == "the book is crossed"
-    assert made.state(SECOND)["mid"][0] != made.state(SECOND)["mid"][0]
+    assert views.state(made, SECOND)["mid"][0] != views.state(made, SECOND)["mid"][0]
 
 
 def test_three_wrong_audits_in_a_row_ask_for_a_new_start() -> None:
@@ -136,6 +137,6 @@ def test_messages_levels_and_trades_are_counted() -> None:
     made.apply(
         event(Kind.TRADE, ts_recv=SECOND, sequence=1, side=Side.BID, price_tick=1001, value=1.0)
     )
-    state = made.state(SECOND)[0]
+    state = views.state(made, SECOND)[0]
     assert (state["messages"], state["level_updates"], state["trades"]) == (4, 4, 1)
     assert state["last_price"] == 100.1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
 from alphaplus.analysis.state import summary
@@ -51,7 +52,7 @@ def assert_fits(answer: dict[str, Any], schema: type[BaseModel]) -> BaseModel:
 
 
 def test_summary(market: Market) -> None:
-    state = market.state(NOW)[0]
+    state = views.state(market, NOW)[0]
     found = assert_fits(summary(state, now_ns=NOW, stale_after_ms=10_000), schemas.Summary)
     assert isinstance(found, schemas.Summary)
     assert (found.best_bid, found.best_ask, found.stale) == (57245.1, 57245.2, False)
@@ -59,20 +60,20 @@ def test_summary(market: Market) -> None:
 
 def test_summary_of_an_unseen_book() -> None:
     market = Market(BTC, Analyzer(BTC), stale_after_ms=10_000)
-    state = market.state(NOW)[0]
+    state = views.state(market, NOW)[0]
     found = assert_fits(summary(state, now_ns=NOW, stale_after_ms=10_000), schemas.Summary)
     assert isinstance(found, schemas.Summary)
     assert (found.ts_recv, found.age_ms, found.stale) == (None, None, True)
 
 
 def test_book(market: Market) -> None:
-    found = assert_fits(market.book_view(20, NOW), schemas.Book)
+    found = assert_fits(views.book(market, 20, NOW), schemas.Book)
     assert isinstance(found, schemas.Book)
     assert found.bids == [(57245.1, 3.0)]
 
 
 def test_analysis(market: Market) -> None:
-    answer = market.analysis_view(NOW)
+    answer = views.analysis(market, NOW)
     found = assert_fits(answer, schemas.Analysis)
     assert isinstance(found, schemas.Analysis)
     assert set(found.imbalance) == {"1", "5", "20"}
