@@ -230,6 +230,7 @@ def ornstein_uhlenbeck(rate: float, count: int, *, seed: int, exact: bool) -> An
 def test_known_kappa_is_recovered(rate: float) -> None:
     for seed in range(3):
         fit = mean_reversion(ornstein_uhlenbeck(rate, 10_000, seed=seed, exact=False))
+        assert fit.kappa_per_s is not None
         assert fit.kappa_per_s == pytest.approx(rate, rel=0.1)
         assert fit.half_life_s == pytest.approx(math.log(2) / fit.kappa_per_s, rel=1e-12)
         assert (fit.pairs, round(fit.mean or 0, -4)) == (9_999, 1e6)
