@@ -88,7 +88,7 @@ def kyle_lambda(price_changes: npt.ArrayLike, signed_volumes: npt.ArrayLike) -> 
     Least squares with an intercept (Kyle 1985; Hasbrouck 2009). None below two bars, or if all
     have the same volume.
 
-    >>> kyle_lambda([0.1, -0.1, 0.2], [1.0, -1.0, 2.0]).kyle_lambda
+    >>> round(kyle_lambda([0.1, -0.1, 0.2], [1.0, -1.0, 2.0]).kyle_lambda, 9)
     0.1
     """
     changes, volumes = _floats(price_changes), _floats(signed_volumes)

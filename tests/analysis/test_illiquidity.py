@@ -321,9 +321,10 @@ def test_windows_empty_while_nothing_trades() -> None:
     measure = Illiquidity(LINEAR, window=50, min_bars=5)
     values = values_after(measure, [stream_of_flow(LINEAR, 40, 2.0)])
     assert None not in values.values()
-    values = values_after(measure, [Tape.of(ts_event=START + 200 * SECOND)])
-    assert values["bars"] == 0
-    assert values["roll_spread"] is None
+    for wait in (200, 10**9):
+        values = values_after(measure, [Tape.of(ts_event=START + wait * SECOND)])
+        assert values["bars"] == 0
+        assert values["roll_spread"] is None
 
 
 @pytest.mark.parametrize("market", ["perp", "spot"])
