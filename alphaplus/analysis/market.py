@@ -20,14 +20,21 @@ from alphaplus.book.l2 import L2Book, TopArray
 from alphaplus.book.quotes import QUOTE, QuoteArray
 from alphaplus.events import EventArray, FeedStatus, Kind, plain
 from alphaplus.instruments import Instrument
+from alphaplus.jit import kernel
+from alphaplus.rows import join_rows
 
 MISMATCHES_BEFORE_RESYNC: Final = 3
 """So many audits in a row must fail before a book is thrown away (a single one is a warning)."""
 AUDIT_PATIENCE: Final = 1000
 """Book messages that wait for the venue's first quote; a venue may send none at all."""
 
+MAX_WAITING: Final = 256
+"""Rows of quotes and trades that wait for the book's next message."""
+
 _NO_TOPS: Final = np.empty(0, dtype=TOP)
 _FIRST_ROWS: Final = 4
+_SNAPSHOT_END: Final = int(Kind.SNAPSHOT_END)
+_STATUS: Final = int(Kind.STATUS)
 
 
 class Market:
@@ -55,10 +62,26 @@ class Market:
         self._best_levels = np.empty(_FIRST_ROWS, dtype=BEST_LEVELS)
         self._top: np.void | None = None
         self._is_refreshed = False
+        self._waiting: list[EventArray] = []
+        self._waiting_rows = 0
 
     def apply(self, events: EventArray) -> None:
-        """Apply a batch in order; how a stream is cut into batches does not matter."""
-        events = plain(events)
+        """Take a batch; how a stream is cut into batches does not matter.
+
+        Quotes and trades wait for the book's next message, for `MAX_WAITING` rows, or for
+        someone to ask (`settle`), since many small batches cost far more than one.
+        """
+        self._waiting.append(events)
+        self._waiting_rows += len(events)
+        if self._waiting_rows >= MAX_WAITING or _has_news(events["kind"]):
+            self.settle()
+
+    def settle(self) -> None:
+        """Apply everything that waits, so that what is read includes it."""
+        if not self._waiting_rows:
+            return
+        events = plain(join_rows(self._waiting))
+        self._waiting, self._waiting_rows = [], 0
         begin = 0
         while begin < len(events):
             had_tickers = self._splitter.has_tickers
@@ -73,12 +96,14 @@ class Market:
 
     def mark_hole(self) -> None:
         """Take note that events were lost on the way here: stale until the next snapshot."""
+        self.settle()
         self.hole = True
         self.audit.reset()
         self.analyzer.interrupt()
 
     def refreshed(self) -> Analyzer:
-        """Return the measures, those without memory being of the book as it is now."""
+        """Return the measures of all that was applied, those without memory of the book now."""
+        self.settle()
         if not self._is_refreshed:
             self.analyzer.refresh(self.book)
             self._is_refreshed = True
@@ -103,6 +128,7 @@ class Market:
     @property
     def last(self) -> Any:
         """Counts and last values of the stream: one row of dtype `SPLIT`, nan for unknown."""
+        self.settle()
         return self._splitter.last[0]
 
     @property
@@ -175,6 +201,15 @@ class Market:
             self.resyncs += self._was_synced
             self._was_synced, self.hole = True, False
         self.status = status
+
+
+@kernel
+def _has_news(kinds: Any) -> bool:
+    """Say whether any row is for the book or changes its status."""
+    for i in range(len(kinds)):
+        if kinds[i] <= _SNAPSHOT_END or kinds[i] == _STATUS:
+            return True
+    return False
 
 
 def quotes_of(tops: TopArray) -> QuoteArray:

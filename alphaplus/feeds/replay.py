@@ -106,6 +106,7 @@ class _Consumer:
 
     def report(self, counters: InstrumentCounters) -> SymbolReport:
         """Describe where the instrument stands."""
+        self.market.settle()
         book, audit = self.market.book, self.market.audit
         audit.finish()
         return SymbolReport(

@@ -7,7 +7,7 @@ import pytest
 
 from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
-from alphaplus.analysis.market import Market
+from alphaplus.analysis.market import MAX_WAITING, Market
 from alphaplus.analysis.state import PRICES, summary
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, event, status_event
 from alphaplus.instruments import Instrument
@@ -140,3 +140,29 @@ def test_messages_levels_and_trades_are_counted() -> None:
     state = views.state(made, SECOND)[0]
     assert (state["messages"], state["level_updates"], state["trades"]) == (4, 4, 1)
     assert state["last_price"] == 100.1
+
+
+def test_quotes_and_trades_that_wait_are_in_every_answer() -> None:
+    made = synced()
+    for identity in range(1, 4):
+        made.apply(
+            event(
+                Kind.TRADE,
+                ts_recv=2 * SECOND,
+                sequence=identity,
+                side=Side.BID,
+                price_tick=1000 + identity,
+                value=1.0,
+            )
+        )
+    assert views.state(made, 2 * SECOND)[0]["trades"] == 3
+    assert views.state(made, 2 * SECOND)[0]["last_price"] == 100.3
+    assert views.analyze(made).value("trade_flow", "cvd_base") == 3.0
+
+
+def test_waiting_is_bounded() -> None:
+    made = synced()
+    row = event(Kind.MARK_PRICE, ts_recv=SECOND, value=100.0)
+    for _ in range(MAX_WAITING):
+        made.apply(row)
+    assert made._waiting_rows == 0
