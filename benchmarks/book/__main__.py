@@ -1,7 +1,7 @@
 """AlphaPlus beside other order books, on one recording in one run.
 
 python -m benchmarks.book --capture FILE [--json]
-    [--peers-python PYTHON]      an interpreter that has peers which cannot live beside us
+    [--peers-python PYTHON]      an interpreter that has the peers which are absent in this one
     [--contenders NAME ...] [--tasks NAME ...] [--rounds 5] [--messages N] [--clock cpu]
 
 Peers: python3.13 -m venv .venv-peers && .venv-peers/bin/pip install -r benchmarks/book/peers.txt
@@ -64,7 +64,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--capture", type=Path, default=data / DEFAULT, help="a .raw.gz recording")
     parser.add_argument("--json", action="store_true", help="one JSON object, no table")
     parser.add_argument(
-        "--peers-python", default=None, metavar="PYTHON", help="interpreter that has the peers"
+        "--peers-python",
+        default=None,
+        metavar="PYTHON",
+        help="where to run peers that are absent here",
     )
     parser.add_argument("--contenders", nargs="*", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--tasks", nargs="*", type=Task, choices=list(Task), default=list(Task))
@@ -94,7 +97,7 @@ def _plan(options: argparse.Namespace, folder: Path, details: Details) -> Plan:
         tick_size=details.tick_size,
         contenders=options.contenders,
         tasks=options.tasks,
-        interpreters=[given, sys.executable] if given else [sys.executable],
+        interpreters=[sys.executable, given] if given else [sys.executable],
         rounds=options.rounds,
         min_seconds=options.seconds,
         clock=options.clock,

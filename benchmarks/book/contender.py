@@ -31,8 +31,6 @@ class Run:
 class Contender(ABC):
     """A book in its best documented use."""
 
-    distribution: ClassVar[str]
-    """Its name among installed distributions."""
     compiles: ClassVar[bool] = False
     """Whether the first call of each task compiles, so must not count."""
     batches: ClassVar[bool] = False

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from benchmarks.book.agreement import Agreement, compare
-from benchmarks.book.contenders.registry import CONTENDERS, OURS
+from benchmarks.book.contenders.registry import OURS
 from benchmarks.book.tasks import EACH, Task
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -35,7 +35,8 @@ class Plan:
     contenders: Sequence[str]
     tasks: Sequence[Task]
     interpreters: Sequence[str]
-    """Where peers are looked for, in this order."""
+    """Where peers are looked for, in this order: ours first, as the same book may well be
+    faster or slower in another version of Python."""
     rounds: int
     min_seconds: float
     clock: str
@@ -174,7 +175,6 @@ def run(plan: Plan) -> Outcome:
 
 def _find(name: str, plan: Plan, outcome: Outcome) -> Process | None:
     """Start a contender in the first interpreter that has it."""
-    distribution = CONTENDERS[name].distribution
     for interpreter in [sys.executable] if name == OURS else plan.interpreters:
         process = Process(name, plan.folder, interpreter)
         try:
@@ -190,8 +190,8 @@ def _find(name: str, plan: Plan, outcome: Outcome) -> Process | None:
         process.close()
         outcome.skipped.setdefault(
             name,
-            f"{distribution} is not installed: pip install 'alphaplus[{EXTRA}]', or where that "
-            "leaves it out, do as benchmarks/book/peers.txt says",
+            f"{answer['missing']} is not installed: pip install 'alphaplus[{EXTRA}]', or where "
+            "that leaves it out, do as benchmarks/book/peers.txt says",
         )
     return None
 

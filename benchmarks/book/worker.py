@@ -37,11 +37,13 @@ class Worker:
 
     def hello(self) -> dict[str, Any]:
         """Say which version of the library is here, or that it is missing."""
-        try:
-            version = importlib.metadata.version(self._entry.distribution)
-        except importlib.metadata.PackageNotFoundError:
-            return {"missing": self._entry.distribution}
-        return {"version": version, "python": platform.python_version()}
+        versions = []
+        for distribution in self._entry.distributions:
+            try:
+                versions.append(importlib.metadata.version(distribution))
+            except importlib.metadata.PackageNotFoundError:
+                return {"missing": distribution}
+        return {"version": versions[0], "python": platform.python_version()}
 
     def start(self) -> dict[str, Any]:
         """Show life: the library imported, one book with the start applied."""

@@ -29,10 +29,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *gi
 
 
 def skip_if_absent(entry: Entry) -> None:
-    """Skip where the library, or the decoder that Python books use, is not installed."""
-    needed = [MODULES.get(entry.distribution, entry.distribution)]
-    if entry.distribution in ("sortedcontainers", "order-book", "nautilus_trader"):
-        needed.append("msgspec")
+    """Skip where a library that a contender needs is not installed."""
+    needed = [MODULES.get(name, name) for name in entry.distributions]
     for module in needed:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed (extra: bench)")

@@ -27,7 +27,6 @@ Part = tuple[list[bytes], npt.NDArray[np.int64]]
 class AlphaPlusBook(Contender):
     """The path of a live feed: decoder, sequence rules, book, measures."""
 
-    distribution = "alphaplus"
     compiles = True
     batches = True
     uses = "MarketFeed.on_frames, L2Book.apply(events, best_levels)"

@@ -13,4 +13,6 @@ def measures_of(instrument: Instrument) -> Callable[[EventArray], object]:
     from alphaplus.analysis.analyzer import Analyzer
     from alphaplus.analysis.market import Market
 
-    return Market(instrument, Analyzer(instrument), stale_after_ms=STALE_AFTER_MS).apply
+    # Eager: every measure takes each of its turns, whether somebody reads it or not.
+    analyzer = Analyzer(instrument, eager=True)
+    return Market(instrument, analyzer, stale_after_ms=STALE_AFTER_MS).apply

@@ -21,7 +21,6 @@ _SYMBOL = "BASE/QUOTE"
 class CcxtBook(PlainBook):
     """Its default book (no depth limit, so that it stays whole) without network or consumer."""
 
-    distribution = "ccxt"
     uses = "OrderBookSide.storeArray; bytes: Client.handle_text_or_binary_message with orjson"
 
     def record(self) -> Record:

@@ -38,7 +38,6 @@ class _Backtest(Contender):
     exchange's and the local one.
     """
 
-    distribution = "hftbacktest"
     compiles = True
     batches = True
     _READERS: ClassVar[int] = EXCH_EVENT | LOCAL_EVENT

@@ -33,7 +33,6 @@ class NautilusBook(PlainBook):
     """An L2_MBP book; deltas of many messages in one call where they are applied in batches."""
 
     batches = True
-    distribution = "nautilus_trader"
     uses = "nautilus_pyo3.OrderBook.apply_deltas, bids(20); bytes: msgspec, update and delete"
 
     def __init__(self, inputs: Any) -> None:

@@ -17,7 +17,6 @@ from benchmarks.book.inputs import DEPTH
 class OrderBookPackage(PlainBook):
     """Floats, which are faster in it than Decimals; levels by index, faster than as a list."""
 
-    distribution = "order-book"
     uses = "side[price] = quantity, index(n) for each of 20 levels; bytes: msgspec"
 
     def record(self) -> Record:

@@ -9,11 +9,14 @@ from benchmarks.book.contender import Contender
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a contender's class is, and which distribution must be there for it."""
+    """Where a contender's class is, and which distributions must be there for it.
+
+    The first is the library itself, whose version is told.
+    """
 
     module: str
     name: str
-    distribution: str
+    distributions: tuple[str, ...]
 
     def load(self) -> type[Contender]:
         """Import the class, and with it the library; raises ImportError if that is absent."""
@@ -24,12 +27,14 @@ class Entry:
 
 OURS: Final = "alphaplus"
 CONTENDERS: Final = {
-    OURS: Entry("alphaplus", "AlphaPlusBook", "alphaplus"),
-    "ccxt": Entry("ccxt", "CcxtBook", "ccxt"),
-    "sortedcontainers": Entry("sortedcontainers", "SortedContainersBook", "sortedcontainers"),
-    "order_book": Entry("order_book", "OrderBookPackage", "order-book"),
-    "nautilus": Entry("nautilus", "NautilusBook", "nautilus_trader"),
-    "hftbacktest_hash": Entry("hftbacktest", "HashBook", "hftbacktest"),
-    "hftbacktest_roi": Entry("hftbacktest", "RoiBook", "hftbacktest"),
-    "hftbacktest_roi_local": Entry("hftbacktest", "OneRoiBook", "hftbacktest"),
+    OURS: Entry("alphaplus", "AlphaPlusBook", ("alphaplus",)),
+    "ccxt": Entry("ccxt", "CcxtBook", ("ccxt", "orjson")),
+    "sortedcontainers": Entry(
+        "sortedcontainers", "SortedContainersBook", ("sortedcontainers", "msgspec")
+    ),
+    "order_book": Entry("order_book", "OrderBookPackage", ("order-book", "msgspec")),
+    "nautilus": Entry("nautilus", "NautilusBook", ("nautilus_trader", "msgspec")),
+    "hftbacktest_hash": Entry("hftbacktest", "HashBook", ("hftbacktest",)),
+    "hftbacktest_roi": Entry("hftbacktest", "RoiBook", ("hftbacktest",)),
+    "hftbacktest_roi_local": Entry("hftbacktest", "OneRoiBook", ("hftbacktest",)),
 }

@@ -18,7 +18,6 @@ from benchmarks.book.inputs import DEPTH
 class SortedContainersBook(PlainBook):
     """Bids under their negative price, so that both sides begin with the best level."""
 
-    distribution = "sortedcontainers"
     uses = "SortedDict item by item; bytes: msgspec into typed floats"
 
     def record(self) -> Record:
