@@ -50,11 +50,11 @@ def distance_weighted_imbalance(
     if not (len(bid_prices) and len(ask_prices)):
         return None
     mid = (bid_prices[0] + ask_prices[0]) / 2
-    nearest = distances_bps(bid_prices[:1], mid)  # the same on both sides: it cancels out
     sums = []
     for prices, notionals in ((bid_prices, bid_notionals), (ask_prices, ask_notionals)):
         distances = distances_bps(prices, mid)
-        weights = np.exp((nearest - distances) / length_bps)
+        # Relative to the touch, which is equally far on both sides and so cancels out.
+        weights = np.exp((distances[0] - distances) / length_bps)
         inside = distances <= cutoff * length_bps + EDGE_BPS
         sums.append(float(np.dot(weights[inside], notionals[inside])))
     bid, ask = sums
