@@ -4,6 +4,7 @@
 The clock is an argument, and there is no I/O, so a recording and a live feed do the same.
 """
 
+import logging
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ from alphaplus.events import EventArray, FeedStatus, Kind, plain
 from alphaplus.instruments import Instrument
 from alphaplus.jit import kernel
 from alphaplus.rows import join_rows
+
+log = logging.getLogger(__name__)
 
 MISMATCHES_BEFORE_RESYNC: Final = 3
 """So many audits in a row must fail before a book is thrown away (a single one is a warning)."""
@@ -64,6 +67,7 @@ class Market:
         self._is_refreshed = False
         self._waiting: list[EventArray] = []
         self._waiting_rows = 0
+        self._strange_times = 0
 
     def apply(self, events: EventArray) -> None:
         """Take a batch; how a stream is cut into batches does not matter.
@@ -93,6 +97,15 @@ class Market:
                     self.analyzer.interrupt()  # from here on the quotes are the venue's own
                 self._take(events[begin : piece.end], piece)
             begin = piece.end
+        strange = int(self._splitter.last["strange_times"][0])
+        if strange != self._strange_times:
+            log.warning(
+                "%s: %d events came with a venue time far ahead of ours; they count as of their "
+                "receipt",
+                self.instrument.key,
+                strange - self._strange_times,
+            )
+            self._strange_times = strange
 
     def mark_hole(self) -> None:
         """Take note that events were lost on the way here: stale until the next snapshot."""
@@ -174,8 +187,8 @@ class Market:
                 ts_event=self._splitter.ts_event,
             )
         )
-        if len(tops) and self.ts_event >= self.analyzer.due:
-            self.analyzer.observe(self.book, self.ts_event)
+        if len(tops) and self._splitter.book_ts_event >= self.analyzer.due:
+            self.analyzer.observe(self.book, self._splitter.book_ts_event)
 
     def _apply_to_book(self, events: EventArray, piece: Piece) -> TopArray:
         if piece.book_messages > len(self._best_levels):

@@ -31,6 +31,8 @@ _STATUS: Final = int(Kind.STATUS)
 SPLIT: Final = np.dtype(
     [
         ("ts_event", "<i8"),
+        ("book_ts_event", "<i8"),  # of the last message of the book
+        ("strange_times", "<i8"),  # events whose venue time is far ahead of ours
         ("messages", "<i8"),
         ("level_updates", "<i8"),
         ("trades", "<i8"),
@@ -51,6 +53,12 @@ SPLIT: Final = np.dtype(
 )
 _UNKNOWN_AT_FIRST: Final = ("mark_price", "index_price", "funding_rate", "open_interest")
 _FIRST_ROWS: Final = 64
+
+MAX_AHEAD_NS: Final = 3600 * 10**9
+"""A venue time so far ahead of ours is a defect that would freeze every window of time.
+
+Such an event counts as of the moment at which it was received.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,11 @@ class EventSplitter:
     def ts_event(self) -> int:
         """The newest venue time that the stream has shown, ns; it never goes back."""
         return int(self.last["ts_event"][0])
+
+    @property
+    def book_ts_event(self) -> int:
+        """Venue time of the last message of the book, ns."""
+        return int(self.last["book_ts_event"][0])
 
     @property
     def has_tickers(self) -> bool:
@@ -124,8 +137,12 @@ def _read(
             if i == begin:
                 return i + 1, 0, 0, 0, 0, int(event.value)
             return i, n_quotes, n_trades, messages, levels, -1
-        if event.ts_event > last.ts_event:
-            last.ts_event = event.ts_event
+        ts_event = event.ts_event
+        if ts_event > event.ts_recv + MAX_AHEAD_NS:
+            ts_event = event.ts_recv
+            last.strange_times += 1
+        if ts_event > last.ts_event:
+            last.ts_event = ts_event
         if ends:
             last.messages += 1
         if kind == _DEPTH:
@@ -134,7 +151,8 @@ def _read(
                 last.level_updates += 1
             if ends:
                 messages += 1
-                if event.ts_event >= due:
+                last.book_ts_event = ts_event
+                if ts_event >= due:
                     return i + 1, n_quotes, n_trades, messages, levels, -1
         elif kind == _TICKER:
             if last.has_tickers == 0:
@@ -150,7 +168,7 @@ def _read(
                 last.ask_quantity = event.value
             if ends:
                 quote = quotes[n_quotes]
-                quote.ts_event = event.ts_event
+                quote.ts_event = ts_event
                 quote.ts_recv = event.ts_recv
                 quote.sequence = event.sequence
                 quote.bid_tick = last.bid_tick
@@ -160,7 +178,7 @@ def _read(
                 n_quotes += 1
         elif kind == _TRADE:
             trade = trades[n_trades]
-            trade.ts_event = event.ts_event
+            trade.ts_event = ts_event
             trade.ts_recv = event.ts_recv
             trade.trade_id = event.sequence
             trade.price_tick = event.price_tick
@@ -175,7 +193,8 @@ def _read(
             levels += 1
             if kind == _END:
                 messages += 1
-                if event.ts_event >= due:
+                last.book_ts_event = ts_event
+                if ts_event >= due:
                     return i + 1, n_quotes, n_trades, messages, levels, -1
         elif kind == _MARK:
             last.mark_price = event.value

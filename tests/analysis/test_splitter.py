@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphaplus.analysis.analyzer import NEVER
-from alphaplus.analysis.splitter import EventSplitter
+from alphaplus.analysis.splitter import MAX_AHEAD_NS, EventSplitter
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, empty_events, event, plain
 from tests.book.events import cut, message, snapshot, ticker
 
@@ -112,3 +112,12 @@ def test_the_first_quote_of_the_venue_begins_a_piece() -> None:
     assert (first.end, len(first.quotes), splitter.has_tickers) == (1, 0, False)
     second = splitter.read(events, first.end, NEVER)
     assert (len(second.quotes), splitter.has_tickers) == (1, True)
+
+
+def test_a_venue_time_far_ahead_of_ours_counts_as_received_and_is_counted() -> None:
+    events = trade(1, Side.BID, ts=10)
+    events["ts_event"] = 10 + 2 * MAX_AHEAD_NS
+    splitter = EventSplitter()
+    piece = splitter.read(plain(events), 0, NEVER)
+    assert (splitter.ts_event, piece.trades["ts_event"][0]) == (10, 10)
+    assert splitter.last["strange_times"][0] == 1
