@@ -8,6 +8,7 @@ AlphaPlusError
 │   ├── SequenceGap      an update is missing
 │   ├── FeedDisconnected the connection to the venue is gone
 │   └── UnknownSymbol    the venue, or the fleet, has no such symbol
+├── UnknownMeasure       the measure is not among those that are taken
 ├── StreamClosed         a stream between processes is gone
 ├── StaleBook            the book is not in step with the venue
 ├── StorageError         the database or the spool refuses
@@ -64,6 +65,18 @@ class FeedDisconnected(FeedError):
 
 class UnknownSymbol(FeedError):
     """The venue, or the fleet, has no such symbol."""
+
+
+class UnknownMeasure(AlphaPlusError):
+    """The measure is not among those that are taken of a market."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"Expected one of the measures {', '.join(self.known)}, was {self.name!r}."
 
 
 class StreamClosed(AlphaPlusError):

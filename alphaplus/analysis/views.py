@@ -15,7 +15,7 @@ from alphaplus.analysis.order_book import (
 )
 from alphaplus.analysis.spread import spread_bps
 from alphaplus.analysis.state import StateRecord, blank_state, freshness
-from alphaplus.errors import StaleBook
+from alphaplus.errors import StaleBook, UnknownMeasure
 
 _LAST: Final = ("mark_price", "index_price", "funding_rate", "open_interest")
 _COUNTS: Final = ("messages", "level_updates", "trades")
@@ -159,11 +159,20 @@ def liquidity(market: Market, notional: float, now_ns: int) -> dict[str, Any]:
 
 
 def measure(market: Market, name: str, now_ns: int) -> dict[str, Any]:
-    """Return one measure alone, with what it still needs, and how fresh it is."""
-    found = market.refreshed().measures.get(name)
-    if found is None:
-        return {"missing": {name: "it is not among analysis.measures"}, **header(market, now_ns)}
-    return {**found.values(), "missing": found.missing(), **header(market, now_ns)}
+    """Return one measure alone, with what it still needs, and how fresh it is.
+
+    Raises UnknownMeasure if it is not taken.
+    """
+    taken = market.refreshed().measures
+    if name not in taken:
+        raise UnknownMeasure(name, tuple(taken))
+    found = taken[name]
+    return {
+        "measure": name,
+        "values": found.values(),
+        "missing": found.missing(),
+        **header(market, now_ns),
+    }
 
 
 def order_book_snapshot(market: Market, depth: int) -> OrderBookSnapshot:
@@ -216,11 +225,8 @@ def _known_range(market: Market) -> tuple[float, float] | None:
 
 
 def _imbalances(values: dict[str, Any]) -> dict[str, float | None]:
-    """Return imbalances by the number of levels: the queue's is that of one."""
-    return {
-        "1" if name == "queue" else name.removeprefix("top_"): value
-        for name, value in values.items()
-    }
+    """Return imbalances by the number of levels a side."""
+    return {name.removeprefix("imbalance_"): value for name, value in values.items()}
 
 
 def _present(values: dict[str, Any]) -> dict[str, Any]:
