@@ -1,4 +1,4 @@
-"""Write the generated pages (command line, settings) and check every relative link.
+"""Write the generated pages (command line, settings, plots) and check every relative link.
 
 python -m docs.build            # write
 python -m docs.build --check    # only say what is out of date
@@ -15,9 +15,12 @@ import typer
 
 from alphaplus.cli import app
 from alphaplus.config import Section, Settings
+from docs import plots
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+INDEX_BEGINS: Final = "<!-- the index is written by make docs -->"
+INDEX_ENDS: Final = "<!-- end of the index -->"
 HEADER: Final = (
     "# Every setting with its default. Copy to alphaplus.toml and keep what you change.\n"
     "# Each can also be set as ALPHAPLUS_SECTION__FIELD; storage.dsn only so, as it is a secret.\n"
@@ -60,6 +63,18 @@ def _toml(value: Any) -> str:
     return repr(value)
 
 
+def measures_page() -> str:
+    """Return docs/measures.md with its index of the pages made anew."""
+    path = ROOT / "docs" / "measures.md"
+    before, _, rest = path.read_text(encoding="utf-8").partition(INDEX_BEGINS)
+    after = rest.partition(INDEX_ENDS)[2]
+    entries = []
+    for page in sorted((ROOT / "docs" / "measures").glob("*.md")):
+        heading = page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        entries.append(f"- [{heading}](measures/{page.name})\n")
+    return f"{before}{INDEX_BEGINS}\n{''.join(entries)}{INDEX_ENDS}{after}"
+
+
 def command_page() -> str:
     """Return docs/cli.md: the help of every command."""
     root = typer.main.get_command(app)
@@ -88,7 +103,7 @@ def _help(parameter: Any) -> str:
 
 def broken_links() -> list[str]:
     """Return the relative links of all pages that lead nowhere."""
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     return [
         f"{page.relative_to(ROOT)}: {link}"
         for page in pages
@@ -104,6 +119,7 @@ def main() -> None:
     for path, text in (
         (ROOT / "alphaplus.example.toml", settings_file()),
         (ROOT / "docs" / "cli.md", command_page()),
+        (ROOT / "docs" / "measures.md", measures_page()),
     ):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             if check:
@@ -111,6 +127,8 @@ def main() -> None:
             else:
                 path.write_text(text, encoding="utf-8")
                 print(f"wrote {path.relative_to(ROOT)}")
+    if not check:
+        plots.main()
     problems += [f"broken link in {link}" for link in broken_links()]
     for problem in problems:
         print(problem, file=sys.stderr)

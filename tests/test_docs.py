@@ -1,4 +1,4 @@
-from docs.build import ROOT, broken_links, command_page, settings_file
+from docs.build import ROOT, broken_links, command_page, measures_page, settings_file
 
 
 def test_the_settings_file_is_current() -> None:
@@ -7,6 +7,10 @@ def test_the_settings_file_is_current() -> None:
 
 def test_the_command_page_is_current() -> None:
     assert (ROOT / "docs" / "cli.md").read_text() == command_page()
+
+
+def test_the_index_of_measures_is_current() -> None:
+    assert (ROOT / "docs" / "measures.md").read_text() == measures_page()
 
 
 def test_no_link_is_broken() -> None:
