@@ -129,7 +129,7 @@ def liquidity_score(
     `score` None. Raises ConfigError for a volume below 0 or not finite.
 
     >>> even = liquidity_score(spread_bps=1.0, depth=1e6, cost_small_bps=1.0, cost_large_bps=5.0)
-    >>> even.score_book
+    >>> round(even.score_book, 12)
     0.5
     """
     p = parameters
