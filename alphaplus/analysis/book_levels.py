@@ -204,7 +204,7 @@ def _copy_side(
             quantities[count] = quantity  # level: no branch to predict, hence the spare one
             count += np.uint64(quantity > 0.0)
     for at in range(state.blocks[s]):
-        block = blocks[directory[s, at].block]
+        block = blocks[directory[2 + s, at]]
         levels = np.uint64(block.count)
         for i in range(levels):
             ticks[count + i] = block.key[i] ^ mask

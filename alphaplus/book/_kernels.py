@@ -7,10 +7,17 @@ bitwise complement for bids (no overflow, even at the ends of int64). Per side
   ones and one summary word of the non-empty bitmap words: an update is one store, the best
   level two bit searches;
 - the **far store** holds the keys above `last` in sorted blocks of up to `BLOCK_SIZE` levels,
-  found through a sorted directory of their lowest keys.
+  found through a directory: an int64 array whose row `s` has the lowest keys of side `s`,
+  sorted, and whose row `2 + s` the numbers of the blocks.
+
+Unused keys of blocks and of the directory are `INT64_MAX`, so that a search compares all of a
+fixed number of keys, several at once, and no branch of it can be mispredicted.
 
 No far key is ever below the window, so the best level is the window's first, or else the far
 store's first. The window moves when a better price falls below it or the touch drifts away.
+
+After each message a side has at most `max_levels`: worse ones are dropped, and the known range
+ends where they began.
 
 A kernel that lacks free blocks changes nothing and says so: the caller gives it a bigger pool
 (`move_far`) and calls again.
@@ -32,6 +39,8 @@ MARGIN: Final = 512
 DRIFT: Final = 2560
 """Offset of the touch in its window beyond which the window follows it."""
 BLOCK_SIZE: Final = 32
+GROUP: Final = 16
+"""The directory's width is a multiple of this, and one search looks at every 16th key first."""
 FILL: Final = 24
 """Levels per block after the far store has been moved."""
 
@@ -57,11 +66,13 @@ STATE: Final = np.dtype(
         ("in_snapshot", "<i8"),
         ("is_valid", "<i8"),
         ("rejected", "<i8"),
+        ("pruned", "<i8"),
+        ("max_levels", "<i8"),  # of a side, after each message
         ("free_block", "<i8"),  # head of the list of free blocks, -1 = none
         ("free_count", "<i8"),
         ("base", "<i8", (2,)),
         ("last", "<i8", (2,)),
-        ("known", "<i8", (2,)),  # highest key of the last snapshot
+        ("known", "<i8", (2,)),  # up to this key every level is known
         ("near", "<i8", (2,)),  # levels in the window
         ("far", "<i8", (2,)),  # levels in the far store
         ("blocks", "<i8", (2,)),  # length of the directory
@@ -80,9 +91,6 @@ BLOCK: Final = np.dtype(
     ],
     align=True,
 )
-DIRECTORY: Final = np.dtype([("low", "<i8"), ("block", "<i8")], align=True)
-"""`low` is at most the block's first key, and above every key of the block before it."""
-
 TOP: Final = np.dtype(
     [
         ("ts_event", "<i8"),
@@ -122,57 +130,62 @@ def _best_offset(state: Records, s: int) -> int:
 def _open_block(
     state: Records, blocks: Records, directory: Records, s: int, at: int, low: int
 ) -> int:
-    """Take a free block, for keys from `low` on, into the directory; return its number."""
+    """Take a free block, for keys from `low` on, into the directory; return its number.
+
+    `low` must be at most the block's first key to come, and above every key before it.
+    """
     block: int = state.free_block
     state.free_block = blocks[block].next
     state.free_count -= 1
+    low_of = directory[s]
+    number_of = directory[2 + s]
     for i in range(state.blocks[s], at, -1):
-        directory[s, i].low = directory[s, i - 1].low
-        directory[s, i].block = directory[s, i - 1].block
-    directory[s, at].low = low
-    directory[s, at].block = block
+        low_of[i] = low_of[i - 1]
+        number_of[i] = number_of[i - 1]
+    low_of[at] = low
+    number_of[at] = block
     state.blocks[s] += 1
     blocks[block].count = 0
+    for i in range(BLOCK_SIZE):
+        blocks[block].key[i] = INT64_MAX
     return block
 
 
 @kernel
 def _close_block(state: Records, blocks: Records, directory: Records, s: int, at: int) -> None:
     """Give the block at directory position `at` back to the free ones."""
-    block = directory[s, at].block
+    block = directory[2 + s, at]
     blocks[block].next = state.free_block
     state.free_block = block
     state.free_count += 1
     state.blocks[s] -= 1
+    low_of = directory[s]
+    number_of = directory[2 + s]
     for i in range(at, state.blocks[s]):
-        directory[s, i].low = directory[s, i + 1].low
-        directory[s, i].block = directory[s, i + 1].block
+        low_of[i] = low_of[i + 1]
+        number_of[i] = number_of[i + 1]
+    low_of[state.blocks[s]] = INT64_MAX
 
 
 @kernel
-def _find_block(directory: Records, s: int, count: int, key: int) -> int:
-    """Return the last position whose `low` is at most `key`, else 0; `count` > 0."""
-    at = 0
-    span = count
-    while span > 1:  # products, not branches: nothing here can be predicted
-        half = span >> 1
-        at += half * (directory[s, at + half].low <= key)
-        span -= half
-    return at
+def _find_block(low_of: Any, count: int, key: int) -> int:
+    """Return the last position whose lowest key is at most `key`, else 0; `count` > 0."""
+    group = -1
+    for i in range(0, count, GROUP):
+        group += low_of[np.uint64(i)] <= key
+    first = max(group, 0) * GROUP
+    at = first - 1
+    for i in range(GROUP):
+        at += low_of[np.uint64(first + i)] <= key
+    return min(max(at, 0), count - 1)
 
 
 @kernel
 def _find_slot(block: Records, key: int) -> int:
     """Return the first slot of a block whose key is at least `key`."""
-    slot: int = 0
-    count: int = block.count
-    span = count
-    while span > 1:
-        half = span >> 1
-        slot += half * (block.key[slot + half - 1] < key)
-        span -= half
-    if count > 0 and block.key[slot] < key:
-        slot += 1
+    slot = 0
+    for i in range(BLOCK_SIZE):  # all of them, as compilers make few comparisons of many keys
+        slot += block.key[i] < key
     return slot
 
 
@@ -205,6 +218,7 @@ def _block_delete(state: Records, block: Records, s: int, key: int) -> None:
         for i in range(slot, block.count):
             block.key[i] = block.key[i + 1]
             block.quantity[i] = block.quantity[i + 1]
+        block.key[block.count] = INT64_MAX
         state.far[s] -= 1
 
 
@@ -216,14 +230,14 @@ def _make_room(state: Records, blocks: Records, directory: Records, s: int, key:
     """
     if state.blocks[s] == 0:
         return _open_block(state, blocks, directory, s, 0, key)
-    at = _find_block(directory, s, state.blocks[s], key)
-    number: int = directory[s, at].block
+    at = _find_block(directory[s], state.blocks[s], key)
+    number: int = directory[2 + s, at]
     old = blocks[number]
     slot = _find_slot(old, key)
     if slot == BLOCK_SIZE:  # runs of keys, as snapshots send them, fill whole blocks
         return _open_block(state, blocks, directory, s, at + 1, key)
     if slot == 0:
-        directory[s, at].low = old.key[0]
+        directory[s, at] = old.key[0]
         return _open_block(state, blocks, directory, s, at, key)
     half = BLOCK_SIZE // 2
     upper = _open_block(state, blocks, directory, s, at + 1, old.key[half])
@@ -231,6 +245,7 @@ def _make_room(state: Records, blocks: Records, directory: Records, s: int, key:
     for i in range(half):
         new.key[i] = old.key[half + i]
         new.quantity[i] = old.quantity[half + i]
+        old.key[half + i] = INT64_MAX
     old.count = half
     new.count = half
     return number if key < new.key[0] else upper
@@ -241,8 +256,8 @@ def _far_put_first(
     state: Records, blocks: Records, directory: Records, s: int, key: int, quantity: float
 ) -> None:
     """Put a level before all others of the far store; may take one free block."""
-    if state.blocks[s] > 0 and _block_put(state, blocks[directory[s, 0].block], s, key, quantity):
-        directory[s, 0].low = key
+    if state.blocks[s] > 0 and _block_put(state, blocks[directory[2 + s, 0]], s, key, quantity):
+        directory[s, 0] = key
     else:
         block = blocks[_make_room(state, blocks, directory, s, key)]
         _block_put(state, block, s, key, quantity)
@@ -255,6 +270,8 @@ def _drop_first(block: Records, count: int) -> None:
     for i in range(block.count):
         block.key[i] = block.key[i + count]
         block.quantity[i] = block.quantity[i + count]
+    for i in range(block.count, block.count + count):
+        block.key[i] = INT64_MAX
 
 
 # ---- window
@@ -354,7 +371,7 @@ def _move_window(state: Records, blocks: Records, directory: Records, s: int, ke
     state.base[s] = base
     state.last[s] = last
     while state.blocks[s] > 0 and base > old:
-        block = blocks[directory[s, 0].block]
+        block = blocks[directory[2 + s, 0]]
         taken = 0
         while taken < block.count and block.key[taken] <= last:
             _near_put(state, s, block.key[taken] - base, block.quantity[taken])
@@ -401,8 +418,11 @@ def _put_outside(
 ) -> int:
     """Set a level for which neither the window nor a block has room.
 
-    Returns 0, or how many free blocks it needs where they are lacking: then nothing is done.
+    Returns 0, or how many free blocks it needs where they are lacking: then nothing is done,
+    but that a message without an end, twice as many levels as there may be, is pruned.
     """
+    if state.far[s] >= 2 * state.max_levels:
+        _prune(state, blocks, directory, s)
     if state.near[s] + state.far[s] == 0:
         state.base[s] = _base_for(key)
         state.last[s] = state.base[s] + (WINDOW - 1)
@@ -429,7 +449,7 @@ def _follow_touch(state: Records, blocks: Records, directory: Records, s: int) -
         if offset > DRIFT:
             _move_window(state, blocks, directory, s, state.base[s] + offset)
     elif state.far[s] > 0:
-        _move_window(state, blocks, directory, s, blocks[directory[s, 0].block].key[0])
+        _move_window(state, blocks, directory, s, blocks[directory[2 + s, 0]].key[0])
 
 
 @kernel
@@ -437,11 +457,35 @@ def _worst_key(state: Records, blocks: Records, directory: Records, s: int) -> i
     """Return the worst level's key; the highest possible one where the side is empty."""
     worst: int = INT64_MAX
     if state.blocks[s] > 0:
-        block = blocks[directory[s, state.blocks[s] - 1].block]
+        block = blocks[directory[2 + s, state.blocks[s] - 1]]
         worst = block.key[block.count - 1]
     elif state.near[s] > 0:
         worst = state.base[s] + _highest_offset(state, s)
     return worst
+
+
+@kernel
+def _prune(state: Records, blocks: Records, directory: Records, s: int) -> None:
+    """Drop the worst levels beyond `max_levels`: the side is known up to the rest only."""
+    surplus = state.near[s] + state.far[s] - state.max_levels
+    if surplus <= 0:
+        return
+    state.pruned += surplus
+    while surplus > 0 and state.blocks[s] > 0:
+        at = state.blocks[s] - 1
+        block = blocks[directory[2 + s, at]]
+        count = min(surplus, block.count)
+        block.count -= count
+        for i in range(block.count, block.count + count):
+            block.key[i] = INT64_MAX
+        if block.count == 0:
+            _close_block(state, blocks, directory, s, at)
+        state.far[s] -= count
+        surplus -= count
+    while surplus > 0:
+        _near_delete(state, s, _highest_offset(state, s))
+        surplus -= 1
+    state.known[s] = min(state.known[s], _worst_key(state, blocks, directory, s))
 
 
 @kernel
@@ -455,7 +499,7 @@ def read_top(state: Records, blocks: Records, directory: Records, top: Records) 
             key = state.base[s] + offset
             quantity = state.quantity[s, offset]
         elif state.far[s] > 0:
-            block = blocks[directory[s, 0].block]
+            block = blocks[directory[2 + s, 0]]
             key = block.key[0]
             quantity = block.quantity[0]
         if s == 0:
@@ -492,7 +536,7 @@ def _read_best_side(
             count += 1
     at = 0
     while at < state.blocks[s] and count < BEST_COUNT:
-        block = blocks[directory[s, at].block]
+        block = blocks[directory[2 + s, at]]
         for i in range(min(block.count, BEST_COUNT - count)):
             ticks[count] = block.key[i] ^ mask
             quantities[count] = block.quantity[i]
@@ -538,80 +582,139 @@ def clear_book(state: Records, blocks: Records, directory: Records) -> None:
 
 
 @kernel
+def _apply_run(
+    state: Records, blocks: Records, directory: Records, events: Records, i: int, s: int
+) -> int:
+    """Apply the DEPTH row `i`, and those of its side and message that follow at once.
+
+    Returns the row behind them, or a row for which `state.needed` free blocks are lacking:
+    nothing of that one has been applied.
+    """
+    side = 1 - 2 * s
+    mask = s - 1
+    base = state.base[s]
+    near = state.near[s]
+    summary = np.uint64(state.summary[s])
+    words = state.word[s]
+    quantities = state.quantity[s]
+    one = np.uint64(1)
+    while True:
+        event = events[i]
+        value = event.value
+        if 0.0 <= value < np.inf:
+            key = event.price_tick ^ mask
+            offset = np.uint64(key - base)  # wraps around below the window: no second comparison
+            if offset < np.uint64(WINDOW):
+                # Without branches, as it is a surprise whether a level is new, old or gone.
+                w = offset >> np.uint64(6)
+                bit = offset & np.uint64(63)
+                old = np.uint64(words[w])
+                present = np.uint64(value > 0.0)
+                new = (old & ~(one << bit)) | (present << bit)
+                near += np.int64(present) - np.int64((old >> bit) & one)
+                summary = (summary & ~(one << w)) | (np.uint64(new != 0) << w)
+                words[w] = np.int64(new)
+                quantities[offset] = value
+            else:
+                done = value == 0.0
+                if key > base and state.blocks[s] > 0:
+                    at = _find_block(directory[s], state.blocks[s], key)
+                    block = blocks[directory[2 + s, at]]
+                    if done:
+                        _block_delete(state, block, s, key)
+                        if block.count == 0:
+                            _close_block(state, blocks, directory, s, at)
+                    else:
+                        done = _block_put(state, block, s, key, value)
+                        if done and key < directory[s, at]:
+                            directory[s, at] = key
+                if not done:
+                    state.near[s] = near
+                    state.summary[s] = np.int64(summary)
+                    state.needed = _put_outside(state, blocks, directory, s, key, value)
+                    if state.needed > 0:
+                        return i
+                    base = state.base[s]
+                    near = state.near[s]
+                    summary = np.uint64(state.summary[s])
+        else:
+            state.rejected += 1
+        i += 1
+        if event.flags & _LAST != 0 or i == len(events):
+            break
+        if events[i].side != side or events[i].kind != _DEPTH:
+            break
+    state.near[s] = near
+    state.summary[s] = np.int64(summary)
+    return i
+
+
+@kernel
 def apply_events(
-    state_row: Records,
-    blocks: Records,
+    state_words: Any,
+    block_words: Any,
     directory: Records,
     events: Records,
-    tops: Records,
+    top_words: Any,
+    first: int,
     best_levels: Records,
 ) -> int:
     """Apply events from `state.row` on; return the number of TOP rows of the batch.
 
-    `best_levels` is empty, or gets a row for each of them. Returns -1 where `state.needed`
-    free blocks are lacking: nothing of the event at `state.row` has been applied, and the call
-    may be repeated with a bigger pool.
+    The int64 arrays are those of STATE, BLOCK and TOP rows: plain types are what a call
+    recognises fastest. TOP rows are written from the row `first` on; `best_levels` is empty,
+    or gets a row for each of them. Returns -1 where `state.needed` free blocks are lacking:
+    nothing of the event at `state.row` has been applied, and the call may be repeated with
+    a bigger pool.
     """
-    state = state_row[0]
-    for i in range(state.row, len(events)):
+    state = state_words.view(STATE)[0]
+    blocks = block_words.view(BLOCK)
+    tops = top_words.view(TOP)
+    state.needed = 0
+    i = state.row
+    while i < len(events):
         event = events[i]
         kind = event.kind
         if kind == _DEPTH:
-            side = event.side
-            if abs(side) == 1 and 0.0 <= event.value < np.inf:
-                s = (1 - side) >> 1
-                key = event.price_tick ^ (s - 1)
-                if state.base[s] <= key <= state.last[s]:
-                    if event.value > 0.0:
-                        _near_put(state, s, key - state.base[s], event.value)
-                    else:
-                        _near_delete(state, s, key - state.base[s])
-                else:
-                    done = event.value == 0.0
-                    if key > state.last[s] and state.blocks[s] > 0:
-                        # Only rows go to other kernels from here: numba counts references to
-                        # each array that a call takes, atomically, which costs more than the call.
-                        at = _find_block(directory, s, state.blocks[s], key)
-                        block = blocks[directory[s, at].block]
-                        if done:
-                            _block_delete(state, block, s, key)
-                            if block.count == 0:
-                                _close_block(state, blocks, directory, s, at)
-                        else:
-                            done = _block_put(state, block, s, key, event.value)
-                            if done and key < directory[s, at].low:
-                                directory[s, at].low = key
-                    if not done:
-                        needed = _put_outside(state, blocks, directory, s, key, event.value)
-                        if needed > 0:
-                            state.row = i
-                            state.needed = needed
-                            return -1
+            if abs(event.side) == 1:
+                i = _apply_run(state, blocks, directory, events, i, (1 - event.side) >> 1)
+                if state.needed > 0:
+                    state.row = i
+                    return -1
+                event = events[i - 1]
             else:
                 state.rejected += 1
-            if event.flags & _LAST == 0 or state.in_snapshot == 1 or state.is_valid == 0:
+                i += 1
+            if event.flags & _LAST == 0 or state.in_snapshot == 1:
                 continue
-        elif kind == _BEGIN:
-            clear_levels(state, blocks, directory)
-            state.in_snapshot = 1
-            state.is_valid = 0
-            continue
-        elif kind == _END:
+        else:
+            i += 1
+            if kind == _BEGIN:
+                clear_levels(state, blocks, directory)
+                state.in_snapshot = 1
+                state.is_valid = 0
+                continue
+            if kind != _END:
+                continue
             if state.in_snapshot == 0:  # its beginning was lost, so the levels mean nothing
                 state.rejected += 1
                 continue
+        for s in range(2):
+            if state.near[s] + state.far[s] > state.max_levels:
+                _prune(state, blocks, directory, s)
+        if kind == _END:
             state.in_snapshot = 0
             state.is_valid = 1
             for s in range(2):
                 state.known[s] = _worst_key(state, blocks, directory, s)
-        else:
+        elif state.is_valid == 0:
             continue
         state.sequence = event.sequence
         state.ts_event = event.ts_event
         state.ts_recv = event.ts_recv
         for s in range(2):
             _follow_touch(state, blocks, directory, s)
-        top = tops[state.written]
+        top = tops[first + state.written]
         read_top(state, blocks, directory, top)
         top.kind = kind
         if len(best_levels) > 0:
@@ -651,7 +754,7 @@ def copy_levels(
             quantities[count] = quantity
             count += quantity != 0.0
     for at in range(state.blocks[s]):
-        block = blocks[directory[s, at].block]
+        block = blocks[directory[2 + s, at]]
         for i in range(block.count):
             if count == limit or block.key[i] > worst_key:
                 return count
@@ -683,7 +786,7 @@ def move_far(
         state.blocks[s] = 0
         target = to_blocks[0]
         for at in range(opened):
-            block = blocks[directory[s, at].block]
+            block = blocks[directory[2 + s, at]]
             for i in range(block.count):
                 if state.blocks[s] == 0 or target.count == FILL:
                     end = state.blocks[s]

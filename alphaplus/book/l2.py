@@ -16,6 +16,7 @@ import numpy.typing as npt
 from alphaplus.book import _kernels as kernels
 from alphaplus.book._kernels import TOP
 from alphaplus.book.best_levels import BEST_LEVELS, BestLevelsArray
+from alphaplus.errors import ConfigError
 from alphaplus.events import EventArray, Side
 from alphaplus.instruments import Instrument
 
@@ -29,10 +30,31 @@ The best bid and ask after each completed message, a quantity of 0 where a side 
 last event (DEPTH or SNAPSHOT_END).
 """
 
+MAX_LEVELS: Final = 10_000
+"""Levels a side that a book keeps unless it is told otherwise, about 400 KB of a side."""
 _FIRST_BLOCKS: Final = 16
+_TOPS: Final = 128
+"""TOP rows that are allocated together, for the calls of one message or a few."""
 _NO_BEST_LEVELS: Final = np.empty(0, dtype=BEST_LEVELS)
 _SPARE: Final = 4
 """Free blocks beyond what is needed now, as each side's last block may be half empty."""
+
+
+def _word(field: str) -> int:
+    """Return where a field of STATE lies in its int64 words."""
+    offset: int = kernels.STATE.fields[field][1]  # type: ignore[index]
+    return offset // 8
+
+
+_SEQUENCE: Final = _word("sequence")
+_TS_EVENT: Final = _word("ts_event")
+_TS_RECV: Final = _word("ts_recv")
+_IS_VALID: Final = _word("is_valid")
+_REJECTED: Final = _word("rejected")
+_PRUNED: Final = _word("pruned")
+_MAX_LEVELS: Final = _word("max_levels")
+_NEAR: Final = _word("near")
+_FAR: Final = _word("far")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +74,27 @@ class L2Book:
     Prices are integer ticks over the whole int64 range, quantities the venue's unit. The
     book judges nothing: it may be crossed or one-sided, and whether messages are complete
     and in sequence is for the feed to know.
+
+    After each message, a side keeps its best `max_levels` levels. What is dropped is counted
+    in `pruned` and leaves the `known_range`, so memory is bounded and depth never invented.
     """
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, *, max_levels: int = MAX_LEVELS) -> None:
+        if max_levels < 1:
+            raise ConfigError(f"Expected at least 1 level a side, was {max_levels}.")
         self.instrument = instrument
         self._state = np.zeros(1, dtype=kernels.STATE)
         self._state["last"] = kernels.WINDOW - 1
+        self._state["max_levels"] = max_levels
         self._blocks, self._directory = _pool(_FIRST_BLOCKS)
         kernels.chain_free(self._state, self._blocks)
         self._rejected = 0
+        self._words = self._state.view(np.int64)
+        self._block_words = self._blocks.view(np.int64)
+        self._header = self._words.data
+        self._tops = np.empty(_TOPS, dtype=TOP)
+        self._top_words = self._tops.view(np.int64)
+        self._given = 0
 
     def apply(self, events: EventArray, best_levels: BestLevelsArray | None = None) -> TopArray:
         """Apply a batch; return the touch after each message that it completes.
@@ -74,21 +108,41 @@ class L2Book:
         rows, as many as are returned. It must be contiguous and writeable; raises ValueError,
         before anything is applied, if it has fewer rows than the batch completes messages.
         """
-        events = _plain(events)
-        best = _NO_BEST_LEVELS if best_levels is None else _with_room(best_levels, events)
-        tops = np.empty(len(events), dtype=TOP)
-        count = self._apply(events, tops, best)
-        while count < 0:
-            self._grow()
-            count = self._apply(events, tops, best)
-        if self.rejected != self._rejected:
-            log.warning(
-                "%s: %d levels rejected: no side, no finite quantity, or a snapshot's end alone",
-                self.instrument.key,
-                self.rejected - self._rejected,
+        flags: Any = events.flags
+        if flags.carray:  # the read-only type is the one that is compiled
+            events = events[:]
+            events.setflags(write=False)
+        elif not (flags.c_contiguous and flags.aligned):
+            events = np.array(events)
+            events.setflags(write=False)
+        rows = len(events)
+        if best_levels is None:
+            best_levels = _NO_BEST_LEVELS
+        else:
+            _require_room(best_levels, events)
+        if self._given + rows > len(self._tops):
+            self._tops = np.empty(max(rows, _TOPS), dtype=TOP)
+            self._top_words = self._tops.view(np.int64)
+            self._given = 0
+        first = self._given
+        count = -1
+        while True:
+            count = kernels.apply_events(
+                self._words,
+                self._block_words,
+                self._directory,
+                events,
+                self._top_words,
+                first,
+                best_levels,
             )
-            self._rejected = self.rejected
-        return tops[:count]
+            if count >= 0:
+                break
+            self._grow()
+        self._given = first + count
+        if self._header[_REJECTED] != self._rejected:
+            self._report_rejected()
+        return self._tops[first : self._given]
 
     def clear(self) -> None:
         """Forget every level: the book is not valid until the next snapshot is complete."""
@@ -97,7 +151,7 @@ class L2Book:
     @property
     def is_valid(self) -> bool:
         """Whether a snapshot is complete, and no other one has begun since."""
-        return bool(self._state["is_valid"][0])
+        return self._header[_IS_VALID] == 1
 
     @property
     def is_crossed(self) -> bool:
@@ -107,17 +161,17 @@ class L2Book:
     @property
     def sequence(self) -> int | None:
         """Id of the last completed message; None while the book is not valid."""
-        return self._when_valid("sequence")
+        return self._when_valid(_SEQUENCE)
 
     @property
     def ts_event(self) -> int | None:
         """Venue time of the last completed message, ns; None while the book is not valid."""
-        return self._when_valid("ts_event")
+        return self._when_valid(_TS_EVENT)
 
     @property
     def ts_recv(self) -> int | None:
         """Receive time of the last completed message, ns; None while the book is not valid."""
-        return self._when_valid("ts_recv")
+        return self._when_valid(_TS_RECV)
 
     @property
     def best_bid_tick(self) -> int | None:
@@ -143,11 +197,12 @@ class L2Book:
 
     @property
     def known_range(self) -> tuple[int, int] | None:
-        """Lowest bid and highest ask tick of the last snapshot; None while not valid.
+        """Lowest bid and highest ask tick up to which every level is known; None if not valid.
 
-        Beyond it only those levels are known that have changed since. It never widens, and
-        the touch may leave it. A side that the snapshot had empty is known to the end of
-        int64.
+        It is the range of the last snapshot, less what has been pruned since. Beyond it only
+        levels that have changed since are known. It never widens, and the touch may leave it:
+        then only a new snapshot helps. A side that the snapshot had empty is known to the end
+        of int64.
         """
         if not self.is_valid:
             return None
@@ -157,11 +212,21 @@ class L2Book:
     @property
     def rejected(self) -> int:
         """Events that could not be applied since the book was made."""
-        return int(self._state["rejected"][0])
+        return self._header[_REJECTED]
+
+    @property
+    def pruned(self) -> int:
+        """Levels dropped since the book was made, as a side had more than `max_levels`."""
+        return self._header[_PRUNED]
+
+    @property
+    def max_levels(self) -> int:
+        """The most levels that a side keeps."""
+        return self._header[_MAX_LEVELS]
 
     @property
     def nbytes(self) -> int:
-        """Memory of the levels, bytes."""
+        """Memory of the book, bytes; what `apply` has returned is the caller's."""
         return self._state.nbytes + self._blocks.nbytes + self._directory.nbytes
 
     def top(self) -> np.void:
@@ -231,14 +296,17 @@ class L2Book:
             assert int(state["last"][s]) - int(state["base"][s]) == kernels.WINDOW - 1, "window"
             low = int(state["last"][s]) + 1
             count = 0
-            for entry in self._directory[s][: state["blocks"][s]]:
-                block = self._blocks[entry["block"]]
+            opened = int(state["blocks"][s])
+            assert (self._directory[s, opened:] == kernels.INT64_MAX).all(), "unused directory"
+            for lowest, number in self._directory[[s, 2 + s], :opened].T.tolist():
+                block = self._blocks[number]
                 keys = block["key"][: block["count"]].tolist()
+                assert (block["key"][block["count"] :] == kernels.INT64_MAX).all(), "unused keys"
                 assert keys, "empty block"
                 assert keys == sorted(set(keys)), "order within a block"
                 assert low <= keys[0], "order of blocks"
-                assert entry["low"] <= keys[0], "directory"
-                assert count == 0 or low <= entry["low"], "order of the directory"
+                assert lowest <= keys[0], "directory"
+                assert count == 0 or low <= lowest, "order of the directory"
                 assert (block["quantity"][: block["count"]] > 0).all(), "far quantities"
                 low = keys[-1] + 1
                 count += len(keys)
@@ -246,8 +314,13 @@ class L2Book:
         used = int(state["blocks"].sum())
         assert used + int(state["free_count"]) == len(self._blocks), "free blocks"
 
-    def _apply(self, events: EventArray, tops: TopArray, best: BestLevelsArray) -> int:
-        return kernels.apply_events(self._state, self._blocks, self._directory, events, tops, best)
+    def _report_rejected(self) -> None:
+        log.warning(
+            "%s: %d levels rejected: no side, no finite quantity, or a snapshot's end alone",
+            self.instrument.key,
+            self.rejected - self._rejected,
+        )
+        self._rejected = self.rejected
 
     def _grow(self) -> None:
         """Move the far store to a pool that has what the kernel needs, and half as much again."""
@@ -255,13 +328,13 @@ class L2Book:
         blocks, directory = _pool(full + max(full // 2, int(self._state["needed"][0])))
         kernels.move_far(self._state, self._blocks, self._directory, blocks, directory)
         self._blocks, self._directory = blocks, directory
+        self._block_words = blocks.view(np.int64)
 
     def _count(self, s: int) -> int:
-        state = self._state
-        return int(state["near"][0, s]) + int(state["far"][0, s])
+        return self._header[_NEAR + s] + self._header[_FAR + s]
 
-    def _when_valid(self, field: str) -> int | None:
-        return int(self._state[field][0]) if self.is_valid else None
+    def _when_valid(self, field: int) -> int | None:
+        return self._header[field] if self.is_valid else None
 
     def _pairs(self, side: Side, depth: int) -> tuple[tuple[float, float], ...]:
         ticks, quantities = self.levels(side, depth)
@@ -278,16 +351,16 @@ def float_prices(instrument: Instrument, ticks: npt.NDArray[np.int64]) -> npt.ND
     return prices
 
 
-def _pool(count: int) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
+def _pool(count: int) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
     blocks = np.zeros(count, dtype=kernels.BLOCK)
-    return blocks, np.zeros((2, count), dtype=kernels.DIRECTORY)
+    width = -(-count // kernels.GROUP) * kernels.GROUP
+    return blocks, np.full((4, width), kernels.INT64_MAX)
 
 
-def _with_room(best_levels: BestLevelsArray, events: EventArray) -> BestLevelsArray:
-    """Return the array, if it can take a row for each message that the events complete."""
+def _require_room(best_levels: BestLevelsArray, events: EventArray) -> None:
+    """Raise ValueError if the array cannot take a row for each message of the events."""
     flags: Any = best_levels.flags
-    usable = flags.c_contiguous and flags.aligned and flags.writeable
-    if best_levels.dtype != BEST_LEVELS or best_levels.ndim != 1 or not usable:
+    if best_levels.dtype != BEST_LEVELS or best_levels.ndim != 1 or not flags.carray:
         raise ValueError(
             "Expected a contiguous, writeable array of BEST_LEVELS, was "
             f"{best_levels.dtype} of shape {best_levels.shape}."
@@ -296,16 +369,3 @@ def _with_room(best_levels: BestLevelsArray, events: EventArray) -> BestLevelsAr
         needed = kernels.count_messages(events)
         if len(best_levels) < needed:
             raise ValueError(f"Expected room for {needed} messages, was {len(best_levels)}.")
-    return best_levels
-
-
-def _plain(events: EventArray) -> EventArray:
-    """Return the events as one contiguous, aligned, read-only array: one compiled variant."""
-    flags: Any = events.flags
-    if not (flags.c_contiguous and flags.aligned):
-        events = np.array(events)
-        flags = events.flags
-    if flags.writeable:
-        events = events.view()
-        events.flags.writeable = False
-    return events

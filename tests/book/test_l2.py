@@ -246,7 +246,8 @@ def test_absurd_price_comes_and_goes_without_a_trace(tick: int) -> None:
 
 
 def test_far_store_grows_and_gives_blocks_back() -> None:
-    book = book_of(snapshot(BOOK))
+    book = L2Book(INSTRUMENT, max_levels=20_002)
+    book.apply(snapshot(BOOK))
     far = list(range(10_000, 10_000 + 7 * 20_000, 7))
     random = np.random.default_rng(1)
     random.shuffle(far)
