@@ -182,8 +182,13 @@ def _slopes(
 ) -> None:
     """Write slope, elasticity up to a tick, and best quantity in units; sign -1 for bids."""
     count = 0
-    while count < len(ticks) and sign * ticks[count] <= sign * limit:
-        count += 1
+    end = len(ticks)
+    while count < end:  # the first level beyond the limit
+        middle = (count + end) // 2
+        if sign * ticks[middle] <= sign * limit:
+            count = middle + 1
+        else:
+            end = middle
     out[0] = _side_slope(prices[:levels], quantities[:levels], mid, unit)
     out[1] = _elasticity(prices[:count], running_notionals[:count], mid)
     out[2] = quantities[0] / unit

@@ -43,30 +43,38 @@ class Depth:
 
 @dataclass(frozen=True, slots=True)
 class DepthProfile:
-    """Depth of both sides at several distances, ascending; each array has one entry for each."""
+    """Depth of both sides at several distances, ascending.
+
+    Both arrays have shape (2, distances): bids, then asks.
+    """
 
     distances_bps: tuple[float, ...]
-    bid_notionals: Floats
-    ask_notionals: Floats
-    bid_truncated: npt.NDArray[np.bool_]
-    ask_truncated: npt.NDArray[np.bool_]
+    notionals: Floats
+    truncated: npt.NDArray[np.bool_]
+
+    @property
+    def bid_notionals(self) -> Floats:
+        """Depth of the bids by distance."""
+        row: Floats = self.notionals[0]
+        return row
+
+    @property
+    def ask_notionals(self) -> Floats:
+        """Depth of the asks by distance."""
+        row: Floats = self.notionals[1]
+        return row
 
     def bid(self, at: int) -> Depth:
         """Return the depth of the bids at the distance number `at`."""
-        return Depth(float(self.bid_notionals[at]), bool(self.bid_truncated[at]))
+        return Depth(float(self.notionals[0, at]), bool(self.truncated[0, at]))
 
     def ask(self, at: int) -> Depth:
         """Return the depth of the asks at the distance number `at`."""
-        return Depth(float(self.ask_notionals[at]), bool(self.ask_truncated[at]))
+        return Depth(float(self.notionals[1, at]), bool(self.truncated[1, at]))
 
     def as_dict(self) -> dict[str, dict[str, float | bool]]:
         """Return plain values by distance: `bid`, `ask`, and whether each is truncated."""
-        columns = (
-            self.bid_notionals.tolist(),
-            self.ask_notionals.tolist(),
-            self.bid_truncated.tolist(),
-            self.ask_truncated.tolist(),
-        )
+        columns = *self.notionals.tolist(), *self.truncated.tolist()
         names = ("bid", "ask", "bid_truncated", "ask_truncated")
         return {
             label(bps): dict(zip(names, row, strict=True))
@@ -101,7 +109,7 @@ def depth_profile(
     truncated = np.empty(limits.shape, dtype=np.bool_)
     sides = bids.ticks, bids.running_notionals, asks.ticks, asks.running_notionals
     _depths(*sides, bids.known_tick, asks.known_tick, limits, notionals, truncated)
-    return DepthProfile(distances.bps, notionals[0], notionals[1], truncated[0], truncated[1])
+    return DepthProfile(distances.bps, notionals, truncated)
 
 
 class DepthBands(Measure):

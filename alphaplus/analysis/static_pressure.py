@@ -59,10 +59,10 @@ class StaticPressure(Measure):
         found = self._profile
         if found is None:
             return {"static_pressure": None, "truncated": None}
-        bids, asks = found.bid_notionals.tolist(), found.ask_notionals.tolist()
+        bids, asks = found.notionals.tolist()
         return {
             "static_pressure": static_pressure(bids, asks),
-            "truncated": bool(found.bid_truncated.any() or found.ask_truncated.any()),
+            "truncated": bool(found.truncated.any()),
         }
 
     def missing(self) -> dict[str, str]:

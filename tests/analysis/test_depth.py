@@ -94,8 +94,8 @@ def test_depth_beyond_the_snapshot_is_a_lower_bound() -> None:
         later=[(19_000, 5.0)],
     )
     found = depth_profile(book, Distances("bps", (1, 5, 50)))
-    assert found.bid_truncated.tolist() == [False, False, True]
-    assert found.ask_truncated.tolist() == [False, False, False]
+    assert found.truncated[0].tolist() == [False, False, True]
+    assert found.truncated[1].tolist() == [False, False, False]
 
 
 def test_measure_gives_plain_values_by_distance() -> None:
@@ -134,7 +134,7 @@ def test_scaled_prices_scale_notionals(ladder: tuple[Ladder, Ladder], power: int
     other = depth_profile(levels_of(scaled(LINEAR, power), *ladder), distances)
     assert (other.bid_notionals == found.bid_notionals * 2**power).all()
     assert (other.ask_notionals == found.ask_notionals * 2**power).all()
-    assert (other.bid_truncated == found.bid_truncated).all()
+    assert (other.truncated == found.truncated).all()
 
 
 # ---- an independent replay, and the recordings
