@@ -8,7 +8,13 @@ from typing import Annotated, Any, Final, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
-from alphaplus.errors import AlphaPlusError, RiskError, UnknownSymbol
+from alphaplus.errors import (
+    AlphaPlusError,
+    RiskError,
+    StaleBook,
+    UnknownMeasure,
+    UnknownSymbol,
+)
 from serve import problems
 
 Record = dict[str, Any]
@@ -26,8 +32,8 @@ class FleetUnavailable(AlphaPlusError):
 class Fleet(Protocol):
     """The questions that HTTP puts to the actors.
 
-    Every method raises FleetUnavailable if its actor cannot answer now. `book` and
-    `analysis` raise UnknownSymbol if there is no actor, or no book, for the symbol.
+    Every method raises FleetUnavailable if its actor cannot answer now. Those that take a
+    symbol raise UnknownSymbol if there is no actor, or no book, for it.
     """
 
     async def board(self) -> list[Record]:
@@ -37,7 +43,16 @@ class Fleet(Protocol):
         """Return up to `depth` levels per side, see `schemas.Book`."""
 
     async def analysis(self, symbol: str, exchange: str | None) -> Record:
-        """Return the measures of one book, see `schemas.Analysis`."""
+        """Return all measures of one market, see `measure_schemas.Analysis`."""
+
+    async def depth(self, symbol: str, exchange: str | None) -> Record:
+        """Return how much stands where, see `measure_schemas.MarketDepth`."""
+
+    async def liquidity(self, symbol: str, exchange: str | None, notional: float) -> Record:
+        """Return what an order meets, see `measure_schemas.Liquidity`; raises StaleBook."""
+
+    async def measure(self, symbol: str, exchange: str | None, name: str) -> Record:
+        """Return one measure, see `measure_schemas.MeasureValues`; raises UnknownMeasure."""
 
     async def portfolio(self) -> Record:
         """Return positions and their totals, see `schemas.Portfolio`."""
@@ -74,17 +89,35 @@ class FleetView:
 
     async def book(self, symbol: str, exchange: str | None, depth: int) -> Record:
         """Return the book of one symbol."""
-        try:
-            return self.stamp(await self.fleet.book(symbol, exchange, depth))
-        except (UnknownSymbol, FleetUnavailable) as error:
-            raise await self._without_answer(symbol, exchange, "book") from error
+        return await self._of(symbol, exchange, "book", self.fleet.book(symbol, exchange, depth))
 
     async def analysis(self, symbol: str, exchange: str | None) -> Record:
-        """Return the measures of one symbol."""
+        """Return all measures of one symbol."""
+        return await self._of(symbol, exchange, "analysis", self.fleet.analysis(symbol, exchange))
+
+    async def depth(self, symbol: str, exchange: str | None) -> Record:
+        """Return the analysis of one symbol's depth."""
+        return await self._of(symbol, exchange, "depth", self.fleet.depth(symbol, exchange))
+
+    async def liquidity(self, symbol: str, exchange: str | None, notional: float) -> Record:
+        """Return what an order meets; without two sides in step the stale problem."""
+        asked = self.fleet.liquidity(symbol, exchange, notional)
         try:
-            return self.stamp(await self.fleet.analysis(symbol, exchange))
-        except (UnknownSymbol, FleetUnavailable) as error:
-            raise await self._without_answer(symbol, exchange, "analysis") from error
+            return await self._of(symbol, exchange, "liquidity", asked)
+        except StaleBook as error:
+            row = find(await self.board(), symbol, exchange)
+            reason = row["stale_reason"] or "it lacks a side, or is being rebuilt"
+            known = {**freshness(row), "stale": True, "stale_reason": reason}
+            raise problems.no_book(f"The book of {symbol}", known) from error
+
+    async def measure(self, symbol: str, exchange: str | None, name: str) -> Record:
+        """Return one measure of one symbol."""
+        asked = self.fleet.measure(symbol, exchange, name)
+        try:
+            return await self._of(symbol, exchange, "analysis", asked)
+        except UnknownMeasure as error:
+            near = closest(name, error.known)
+            raise problems.unknown_measure(name, near, error.known) from error
 
     async def portfolio(self) -> Record:
         """Return the portfolio; its freshness is that of the books, see `worst`."""
@@ -106,6 +139,14 @@ class FleetView:
             return await answer
         except FleetUnavailable as error:
             raise problems.unavailable(str(error)) from error
+
+    async def _of(
+        self, symbol: str, exchange: str | None, what: str, answer: Awaitable[Record]
+    ) -> Record:
+        try:
+            return self.stamp(await answer)
+        except (UnknownSymbol, FleetUnavailable) as error:
+            raise await self._without_answer(symbol, exchange, what) from error
 
     async def _without_answer(
         self, symbol: str, exchange: str | None, what: str

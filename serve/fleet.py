@@ -46,6 +46,18 @@ class RayFleet:
         """Ask the actor of the symbol."""
         return await self._symbol(symbol, "analysis", exchange)
 
+    async def depth(self, symbol: str, exchange: str | None) -> Record:
+        """Ask the actor of the symbol."""
+        return await self._symbol(symbol, "depth", exchange)
+
+    async def liquidity(self, symbol: str, exchange: str | None, notional: float) -> Record:
+        """Ask the actor of the symbol."""
+        return await self._symbol(symbol, "liquidity", exchange, notional)
+
+    async def measure(self, symbol: str, exchange: str | None, name: str) -> Record:
+        """Ask the actor of the symbol."""
+        return await self._symbol(symbol, "measure", exchange, name)
+
     async def portfolio(self) -> Record:
         """Ask the portfolio actor."""
         portfolio: Record = await self._portfolio("portfolio")

@@ -5,12 +5,13 @@ type (after the URN)   status  when
 =====================  ======  ==============================================
 unknown-route             404  no such path
 unknown-symbol            404  no such symbol, or not on that exchange
+unknown-measure           404  no such measure, or not one that is taken
 method-not-allowed        405  the path exists, the method does not
 body-too-large            413  the request body is above the limit
 invalid-request           422  a parameter or a field is wrong
 malformed-body            400  the body cannot be parsed at all
 overloaded                429  too many requests at once; Retry-After
-stale-book                503  fresh_only was asked and the book is stale
+stale-book                503  the book is stale, and fresh_only or a fill was asked
 unavailable               503  the actor that knows is restarting; Retry-After
 not-ready                 503  too few books are fresh
 internal-error            500  a defect of ours
@@ -42,6 +43,7 @@ _PHRASES: Final = {
     "string_too_long": "to have at most {max_length} characters",
     "finite_number": "to be a finite number",
     "float_type": "to be a finite number",
+    "float_parsing": "to be a number",
     "int_parsing": "to be a whole number",
     "int_parsing_size": "to be a smaller number",
     "int_from_float": "to be a whole number",
@@ -106,6 +108,17 @@ def unknown_exchange(symbol: str, exchange: str, listed: Sequence[str]) -> Probl
     return Problem("unknown-symbol", 404, detail, extra={"closest": symbol})
 
 
+def unknown_measure(name: str, closest: str | None, known: Sequence[str]) -> Problem:
+    """No measure of that name is taken."""
+    hint = f"did you mean {closest}?" if closest else f"there are {', '.join(known)}."
+    return Problem(
+        "unknown-measure",
+        404,
+        f"The measure {shown(name)} is not taken; {hint}",
+        extra={"closest": closest, "measures": list(known)},
+    )
+
+
 def stale_book(what: str, freshness: Mapping[str, Any]) -> Problem:
     """`fresh_only` was asked of something stale; the freshness goes with the refusal."""
     detail = (
@@ -113,6 +126,12 @@ def stale_book(what: str, freshness: Mapping[str, Any]) -> Problem:
         f"try again in {RETRY_AFTER_S} s, or leave fresh_only out to read it with its age."
     )
     return Problem("stale-book", 503, detail, _RETRY, freshness)
+
+
+def no_book(what: str, freshness: Mapping[str, Any]) -> Problem:
+    """What was asked needs both sides of a book in step with the exchange, now."""
+    detail = f"{what} cannot be filled ({freshness['stale_reason']}); "
+    return Problem("stale-book", 503, f"{detail}try again in {RETRY_AFTER_S} s.", _RETRY, freshness)
 
 
 def unavailable(detail: str) -> Problem:

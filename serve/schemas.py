@@ -6,7 +6,7 @@ in the exchange's own unit (base units, or contracts). NaN never leaves: it beco
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Price = Annotated[float | None, Field(description="Quote currency per base unit.")]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -121,14 +121,24 @@ class SymbolList(Freshness):
     symbols: list[Summary] = Field(description="One per exchange and symbol, by name.")
 
 
-class Book(Freshness):
-    """Levels of one book, best first."""
+class OfMarket(Freshness):
+    """Whose answer it is."""
 
     symbol: str = Field(examples=["BTC-USDT-PERP"], description="Our name of the instrument.")
     exchange: str = Field(examples=["binance"], description="Where it is traded.")
+
+
+class OfBook(OfMarket):
+    """Whose book it is, and as of which update."""
+
     sequence: int | None = Field(
         None, description="Exchange's id of the last update applied.", examples=[5061243786412]
     )
+
+
+class Book(OfBook):
+    """Levels of one book, best first."""
+
     bids: list[tuple[float, float]] = Field(
         description="[price, quantity], highest price first.",
         examples=[[[57245.1, 3.211], [57245.0, 0.042]]],
@@ -147,103 +157,6 @@ class Book(Freshness):
         None,
         description="Hash over all levels; equal books have equal hashes.",
         examples=["b1946ac92492d234"],
-    )
-
-
-class Depth(Answer):
-    """Resting notional within a distance from mid."""
-
-    bid: float | None = Field(
-        None, description="Notional of bids, quote currency.", examples=[1840211.5]
-    )
-    ask: float | None = Field(
-        None, description="Notional of asks, quote currency.", examples=[1622094.2]
-    )
-    bid_truncated: bool | None = Field(
-        None, description="The known book ends before this distance.", examples=[False]
-    )
-    ask_truncated: bool | None = Field(
-        None, description="The known book ends before this distance.", examples=[False]
-    )
-
-
-class FillCost(Answer):
-    """What a market order would pay; prices are null unless the known book fills it whole."""
-
-    vwap: Price = Field(None, examples=[57245.31])
-    slippage_bps: float | None = Field(
-        None, description="Cost against mid, basis points.", examples=[0.0279]
-    )
-    worst_price: Price = Field(None, examples=[57246.0])
-    levels: int | None = Field(None, description="Levels it would touch.", examples=[4])
-    fill_ratio: float | None = Field(
-        None, description="Share that the known book can fill, 0 to 1.", examples=[1.0]
-    )
-
-
-class RoundTrip(Answer):
-    """The cost of both sides at one size."""
-
-    buy: FillCost = Field(description="Taking asks.")
-    sell: FillCost = Field(description="Taking bids.")
-
-
-def _text_keys(value: Any) -> Any:
-    """JSON has only text keys: 10000.0 becomes "10000", 2.5 stays "2.5"."""
-    if not isinstance(value, dict):
-        return value
-    return {
-        str(int(key)) if isinstance(key, float) and key.is_integer() else str(key): item
-        for key, item in value.items()
-    }
-
-
-TextKeys = BeforeValidator(_text_keys)
-
-
-class Analysis(Freshness):
-    """The measures of one book; formulas are in docs/measures.md."""
-
-    symbol: str = Field(examples=["BTC-USDT-PERP"], description="Our name of the instrument.")
-    exchange: str = Field(examples=["binance"], description="Where it is traded.")
-    sequence: int | None = Field(
-        None, description="Exchange's id of the last update applied.", examples=[5061243786412]
-    )
-    best_bid: Price = Field(None, examples=[57245.1])
-    best_bid_quantity: float | None = Field(
-        None, description="Quantity at the best bid.", examples=[3.211]
-    )
-    best_ask: Price = Field(None, examples=[57245.2])
-    best_ask_quantity: float | None = Field(
-        None, description="Quantity at the best ask.", examples=[1.874]
-    )
-    spread: float | None = Field(
-        None, description="Best ask less best bid, quote currency.", examples=[0.1]
-    )
-    spread_bps: float | None = Field(
-        None, description="Spread over mid, basis points.", examples=[0.0175]
-    )
-    mid: float | None = Field(
-        None, description="Mean of best bid and best ask, quote currency.", examples=[57245.15]
-    )
-    weighted_mid: float | None = Field(
-        None,
-        description="Mid weighted by the quantity on the other side, quote currency.",
-        examples=[57245.163],
-    )
-    crossed: bool | None = Field(
-        None, description="Best bid at or above best ask.", examples=[False]
-    )
-    imbalance: Annotated[dict[str, float | None], TextKeys] = Field(
-        {},
-        description="Queue imbalance, -1 to 1, by the number of levels a side.",
-        examples=[{"1": 0.263, "5": -0.041, "20": 0.118}],
-    )
-    depth: Annotated[dict[str, Depth], TextKeys] = Field(
-        {}, description="Resting notional by distance from mid, basis points."
-    )
-    cost: Annotated[dict[str, RoundTrip], TextKeys] = Field(
-        {}, description="Cost to fill by size, quote currency."
     )
 
 
@@ -388,7 +301,7 @@ class ProblemDetails(BaseModel):
 def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route for the documentation."""
     meaning = {
-        404: "Unknown symbol",
+        404: "Unknown symbol or measure",
         413: "Body too large",
         422: "Invalid request",
         429: "Too many requests; see Retry-After",

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from alphaplus.errors import UnknownSymbol
+from alphaplus.errors import StaleBook, UnknownMeasure, UnknownSymbol
 
 Record = dict[str, Any]
 
@@ -63,6 +63,64 @@ def unknown_summary(symbol: str, exchange: str = "binance") -> Record:
     return blank | {"symbol": symbol, "exchange": exchange, "status": "connecting", "stale": True}
 
 
+FILL: Record = {
+    "vwap": 57245.3,
+    "slippage_bps": 0.03,
+    "worst_price": 57246.0,
+    "levels": 4,
+    "fill_ratio": 1.0,
+    "truncated": False,
+}
+UNFILLED: Record = {
+    "vwap": math.nan,
+    "slippage_bps": math.inf,
+    "worst_price": 57200.0,
+    "levels": 9,
+    "fill_ratio": 0.4,
+    "truncated": True,
+}
+WALL: Record = {
+    "side": "bid",
+    "price": 57200.0,
+    "low": 57198.2,
+    "high": 57203.8,
+    "notional": 2_450_110.0,
+    "share": 0.21,
+    "z_score": None,
+    "age_s": 41.3,
+    "persistence": 0.97,
+    "distance_bps": 7.9,
+    "strength": 0.148,
+    "times_tested": 2,
+    "traded_notional": 51_200.0,
+    "traded_through": False,
+    "outcome": "standing",
+    "pulled": False,
+}
+CLUSTER: Record = {
+    "side": "ask",
+    "price": 57310.4,
+    "low": 57300.0,
+    "high": 57322.1,
+    "notional": 1_980_442.0,
+    "levels": 18,
+    "share": 0.17,
+    "distance_bps": 11.4,
+    "round_number": True,
+}
+MEASURES: dict[str, Record] = {
+    "vpin": {"vpin": None, "full_buckets": 12, "fill_ratio": 0.24, "open_bucket_ratio": math.nan},
+    "walls": {"walls": [WALL], "ended": [], "removed_walls": 3, "pulled_rate": None},
+    "clusters": {"clusters": [CLUSTER], "bid_truncated": False, "ask_truncated": True},
+}
+MISSING: dict[str, dict[str, str]] = {
+    "vpin": {"vpin": "12 of 50 volume buckets"},
+    "walls": {"pulled_rate": "3 of 10 removed walls"},
+}
+_OF = ("symbol", "exchange", "stale", "ts_event", "ts_recv", "age_ms")
+_OF_BOOK = (*_OF, "sequence")
+
+
 class FakeFleet:
     """Implements `serve.deps.Fleet`. Put an exception into `failures[method]` to have it raised."""
 
@@ -91,16 +149,61 @@ class FakeFleet:
     async def analysis(self, symbol: str, exchange: str | None) -> Record:
         self._maybe_fail("analysis", symbol, exchange)
         row = self._row(symbol, exchange)
-        fill = {"vwap": 57245.3, "slippage_bps": 0.03, "worst_price": 57246.0, "levels": 4}
-        unfilled = {"vwap": math.nan, "slippage_bps": math.inf, "fill_ratio": 0.4}
-        same = ("symbol", "exchange", "sequence", "stale", "ts_event", "ts_recv", "best_bid")
+        touch = ("best_bid", "best_ask", "spread", "spread_bps", "mid")
         return {
-            **{name: row[name] for name in (*same, "best_ask", "spread", "spread_bps", "mid")},
+            **{name: row[name] for name in (*_OF_BOOK, *touch)},
             "weighted_mid": math.nan,
             "crossed": False,
             "imbalance": {1: 0.263, 5: None, 20: math.nan},
             "depth": {1.0: {"bid": 1e6, "ask": 2e6, "bid_truncated": False, "ask_truncated": True}},
-            "cost": {10_000.0: {"buy": {**fill, "fill_ratio": 1.0}, "sell": unfilled}},
+            "cost": {10_000.0: {"buy": FILL, "sell": UNFILLED, "round_trip_bps": None}},
+            "measures": MEASURES,
+            "missing": MISSING,
+        }
+
+    async def depth(self, symbol: str, exchange: str | None) -> Record:
+        self._maybe_fail("depth", symbol, exchange)
+        row = self._row(symbol, exchange)
+        return {
+            **{name: row[name] for name in (*_OF_BOOK, "mid", "spread_bps")},
+            "timestamp": row["ts_event"],
+            "known_range": (57011.4, 57480.2),
+            "depth": {"10": {"bid": 1e6, "ask": 2e6, "bid_truncated": False}},
+            "cost": {"10000": {"buy": FILL, "sell": UNFILLED}},
+            "notional_within_slippage": {"5": {"buy": 1e6, "sell": math.nan}},
+            "book_slope": {"book_slope": 805_227.9},
+            "static_pressure": 0.063,
+            "distance_weighted_imbalance": {"length_5_bps": math.nan},
+            "liquidity_score": {"score": None, "score_book": 0.83, "components": None},
+            "resiliency": {"bid_half_life_s": math.nan, "bid_sweeps": 3},
+        }
+
+    async def liquidity(self, symbol: str, exchange: str | None, notional: float) -> Record:
+        self._maybe_fail("liquidity", symbol, exchange, notional)
+        row = self._row(symbol, exchange)
+        if row["mid"] is None:
+            raise StaleBook(f"Expected a book of {symbol} with both sides, was none yet.")
+        return {
+            **{name: row[name] for name in (*_OF_BOOK, "mid", "spread_bps")},
+            "notional": notional,
+            "round_trip_bps": None,
+            "truncated": True,
+            "buy": FILL,
+            "sell": UNFILLED,
+            "depth": {"10": {"bid": 1e6, "ask": 2e6}},
+            "liquidity_score": {"score": None, "score_book": 0.83},
+        }
+
+    async def measure(self, symbol: str, exchange: str | None, name: str) -> Record:
+        self._maybe_fail("measure", symbol, exchange, name)
+        row = self._row(symbol, exchange)
+        if name not in MEASURES:
+            raise UnknownMeasure(name, tuple(MEASURES))
+        return {
+            **{field: row[field] for field in _OF},
+            "measure": name,
+            "values": MEASURES[name],
+            "missing": MISSING.get(name, {}),
         }
 
     async def portfolio(self) -> Record:

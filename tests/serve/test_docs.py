@@ -4,12 +4,16 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from pydantic import BaseModel
 
-from serve import problems, schemas
+from alphaplus.analysis.state import stale_reason
+from alphaplus.events import FeedStatus
+from serve import measure_schemas, problems, schemas
 from serve.app import MAX_REQUESTS
 from tests.serve.fakes import FakeFleet
 
@@ -33,7 +37,9 @@ def test_every_problem_is_listed() -> None:
 def test_examples_of_answers_name_real_fields() -> None:
     known = {
         name
-        for model in (schemas.Summary, schemas.Book, schemas.Analysis, schemas.ProblemDetails)
+        for module in (schemas, measure_schemas)
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel)
         for name in model.model_fields
     }
     for example in re.findall(r"```json\n(.+?)```", PAGE, re.DOTALL):
@@ -58,3 +64,28 @@ async def test_example_is_answered(
     else:
         answer = await client.get(path)
     assert answer.status_code == (404 if path.endswith("BTCUSDT") else 200)
+
+
+WRONG = re.findall(r"^\| `(/[^`]+)` \| (\d{3}): (.+) \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("path", "status", "detail"), WRONG, ids=lambda text: text)
+async def test_wrong_input_is_answered_as_written(
+    client: httpx2.AsyncClient, path: str, status: str, detail: str
+) -> None:
+    answer = await client.get(f"/v1/symbols/BTC-USDT-PERP{path}")
+    assert (str(answer.status_code), answer.json()["detail"]) == (status, detail)
+
+
+def test_every_reason_to_be_stale_is_listed() -> None:
+    synced: dict[str, Any] = {"status": FeedStatus.SYNCED, "hole": False, "crossed": False}
+    told = [
+        {**synced, "status": FeedStatus.RESYNC},
+        {**synced, "hole": True},
+        {**synced, "crossed": True},
+        {**synced, "age_ms": None},
+        {**synced, "age_ms": 12_300.0},
+    ]
+    for case in told:
+        reason = stale_reason(**{"age_ms": 1.0, "stale_after_ms": 10_000.0, **case})
+        assert f"| `{reason}`" in PAGE

@@ -14,7 +14,7 @@ from ray.exceptions import (
 )
 
 from actors import names
-from alphaplus.errors import RiskError, UnknownSymbol
+from alphaplus.errors import RiskError, StaleBook, UnknownMeasure, UnknownSymbol
 from serve.deps import FleetUnavailable
 from serve.fleet import RayFleet
 
@@ -73,6 +73,9 @@ async def test_questions_go_to_their_actors_and_handles_are_kept(registry: Regis
     await fleet.board()
     await fleet.book("BTC-USDT-PERP", None, 20)
     await fleet.analysis("BTC-USDT-PERP", "binance")
+    await fleet.depth("BTC-USDT-PERP", "binance")
+    await fleet.liquidity("BTC-USDT-PERP", None, 1e5)
+    await fleet.measure("BTC-USDT-PERP", None, "vpin")
     await fleet.portfolio()
     await fleet.set_positions([{"symbol": "BTC-USDT-PERP"}])
     await fleet.stats()
@@ -82,7 +85,13 @@ async def test_questions_go_to_their_actors_and_handles_are_kept(registry: Regis
         ("set_positions", [{"symbol": "BTC-USDT-PERP"}]),
         ("stats",),
     ]
-    assert symbol.calls == [("book", None, 20), ("analysis", "binance")]
+    assert symbol.calls == [
+        ("book", None, 20),
+        ("analysis", "binance"),
+        ("depth", "binance"),
+        ("liquidity", None, 1e5),
+        ("measure", None, "vpin"),
+    ]
     assert registry.lookups == 2
 
 
@@ -137,7 +146,15 @@ async def test_silent_actor_meets_the_deadline(registry: Registry) -> None:
         await RayFleet(timeout_s=0.01).board()
 
 
-@pytest.mark.parametrize("cause", [UnknownSymbol("Not there."), RiskError("Not so.")])
+@pytest.mark.parametrize(
+    "cause",
+    [
+        UnknownSymbol("Not there."),
+        RiskError("Not so."),
+        StaleBook("Not now."),
+        UnknownMeasure("vpinn", ("vpin",)),
+    ],
+)
 async def test_error_of_an_actor_arrives_as_its_own_sentence(
     registry: Registry, cause: Exception
 ) -> None:

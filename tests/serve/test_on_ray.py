@@ -11,6 +11,7 @@ import ray
 from ray import serve
 
 from actors import names
+from alphaplus.errors import StaleBook
 from serve.app import build
 from tests.serve.fakes import FakeFleet, Record, summary
 from tests.serve.problem import problem
@@ -41,6 +42,19 @@ class Books(FakeFleet):
 
     async def analysis(self, exchange: str | None) -> Record:  # type: ignore[override]
         return await super().analysis(SYMBOL, exchange)
+
+    async def depth(self, exchange: str | None) -> Record:  # type: ignore[override]
+        return await super().depth(SYMBOL, exchange)
+
+    async def liquidity(  # type: ignore[override]
+        self, exchange: str | None, notional: float
+    ) -> Record:
+        if notional > 1e9:
+            raise StaleBook("Expected a book with both sides, was none yet.")
+        return await super().liquidity(SYMBOL, exchange, notional)
+
+    async def measure(self, exchange: str | None, name: str) -> Record:  # type: ignore[override]
+        return await super().measure(SYMBOL, exchange, name)
 
 
 def start(actor: type[FakeFleet], name: str) -> Any:
@@ -77,6 +91,16 @@ def test_api_answers_from_actors_and_outlives_them(api: str) -> None:
         assert client.get("/readyz").json()["ready"] is True
         assert len(client.get(f"/v1/symbols/{SYMBOL}/book?depth=7").json()["bids"]) == 7
         assert client.get(f"/v1/symbols/{SYMBOL}/analysis").json()["crossed"] is False
+        assert client.get(f"/v1/symbols/{SYMBOL}/depth").json()["static_pressure"] == 0.063
+        of_size = f"/v1/symbols/{SYMBOL}/liquidity?notional="
+        assert client.get(f"{of_size}2e6").json()["notional"] == 2e6
+        problem(client.get(f"{of_size}2e9"), 503, "stale-book")
+        assert len(client.get(f"/v1/symbols/{SYMBOL}/walls").json()["walls"]) == 1
+        assert len(client.get(f"/v1/symbols/{SYMBOL}/clusters").json()["clusters"]) == 1
+        vpin = client.get(f"/v1/symbols/{SYMBOL}/measures/vpin").json()
+        assert vpin["missing"] == {"vpin": "12 of 50 volume buckets"}
+        unknown = client.get(f"/v1/symbols/{SYMBOL}/measures/vpinn")
+        assert problem(unknown, 404, "unknown-measure")["closest"] == "vpin"
         assert "AlphaPlus" in client.get("/").text
         problem(client.get("/v1/symbols/XXX/book"), 404, "unknown-symbol")
         position = {"symbol": SYMBOL, "quantity": 1, "entry_price": 57000}
@@ -87,6 +111,7 @@ def test_api_answers_from_actors_and_outlives_them(api: str) -> None:
         answer = client.get(f"/v1/symbols/{SYMBOL}/book")
         problem(answer, 503, "unavailable")
         assert answer.headers["retry-after"] == "1"
+        problem(client.get(f"/v1/symbols/{SYMBOL}/walls"), 503, "unavailable")
         assert client.get(f"/v1/symbols/{SYMBOL}").status_code == 200
 
         ray.kill(names.portfolio())

@@ -1,5 +1,3 @@
-from typing import Any
-
 import httpx2
 import pytest
 
@@ -10,11 +8,21 @@ from tests.serve.problem import problem
 
 FRESHNESS = {"ts_event", "ts_recv", "age_ms", "stale", "stale_reason"}
 
+OF_ACTORS = {
+    "/book": "book",
+    "/analysis": "analysis",
+    "/depth": "depth",
+    "/liquidity": "liquidity",
+    "/walls": "measure",
+    "/clusters": "measure",
+    "/measures/vpin": "measure",
+}
+"""Routes that ask the symbol's own actor, and what they ask it."""
+
 ROUTES = (
     "/v1/symbols",
     "/v1/symbols/BTC-USDT-PERP",
-    "/v1/symbols/BTC-USDT-PERP/book",
-    "/v1/symbols/BTC-USDT-PERP/analysis",
+    *(f"/v1/symbols/BTC-USDT-PERP{route}" for route in OF_ACTORS),
 )
 
 
@@ -129,28 +137,6 @@ async def test_book_passes_depth_and_exchange_on(
     ]
 
 
-async def test_analysis_has_text_keys_and_nulls(client: httpx2.AsyncClient) -> None:
-    body = (await client.get("/v1/symbols/BTC-USDT-PERP/analysis")).json()
-    assert body["imbalance"] == {"1": 0.263, "5": None, "20": None}
-    assert body["depth"]["1"]["ask_truncated"] is True
-    assert body["cost"]["10000"]["buy"]["vwap"] == 57245.3
-    assert body["cost"]["10000"]["sell"]["slippage_bps"] is None
-    assert body["weighted_mid"] is None
-
-
-async def test_analysis_of_an_unseen_book_is_an_answer(
-    client: httpx2.AsyncClient, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def nothing_yet(symbol: str, exchange: str | None) -> dict[str, Any]:
-        return {"symbol": symbol, "exchange": "binance", "ts_recv": None, "stale": True}
-
-    monkeypatch.setattr(fleet, "analysis", nothing_yet)
-    body = (await client.get("/v1/symbols/BTC-USDT-PERP/analysis")).json()
-    assert body["stale"] is True
-    assert body["mid"] is None
-    assert body["imbalance"] == body["depth"] == body["cost"] == {}
-
-
 @pytest.mark.parametrize(
     ("given", "closest"),
     [
@@ -162,7 +148,7 @@ async def test_analysis_of_an_unseen_book_is_an_answer(
         ("x" * 5000, None),
     ],
 )
-@pytest.mark.parametrize("route", ["", "/book", "/analysis"])
+@pytest.mark.parametrize("route", ["", *OF_ACTORS])
 async def test_unknown_symbol_names_the_closest(
     client: httpx2.AsyncClient, given: str, closest: str | None, route: str
 ) -> None:
@@ -173,7 +159,7 @@ async def test_unknown_symbol_names_the_closest(
         assert body["detail"].endswith(f"did you mean {closest}?")
 
 
-@pytest.mark.parametrize("route", ["", "/book", "/analysis"])
+@pytest.mark.parametrize("route", ["", *OF_ACTORS])
 async def test_unknown_exchange_names_those_that_list_the_symbol(
     client: httpx2.AsyncClient, route: str
 ) -> None:
@@ -191,13 +177,13 @@ async def test_exchange_is_chosen(
 
 
 @pytest.mark.parametrize("failure", [FleetUnavailable("restarting"), UnknownSymbol("no actor")])
-@pytest.mark.parametrize("what", ["book", "analysis"])
+@pytest.mark.parametrize("route", OF_ACTORS)
 async def test_restarting_actor_is_503_while_the_board_answers_stale(
-    client: httpx2.AsyncClient, fleet: FakeFleet, failure: Exception, what: str
+    client: httpx2.AsyncClient, fleet: FakeFleet, failure: Exception, route: str
 ) -> None:
-    fleet.failures[what] = failure
+    fleet.failures[OF_ACTORS[route]] = failure
     fleet.rows[0] |= {"stale": True, "stale_reason": "its actor restarts"}
-    answer = await client.get(f"/v1/symbols/BTC-USDT-PERP/{what}")
+    answer = await client.get(f"/v1/symbols/BTC-USDT-PERP{route}")
     body = problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
     assert "/v1/symbols/BTC-USDT-PERP" in body["detail"]
@@ -238,3 +224,11 @@ async def test_wrong_parameters_are_named(
     body = problem(answer, 422, "invalid-request")
     assert body["errors"][0]["field"] == field
     assert says in body["detail"]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_every_route_refuses_parameters_that_it_does_not_know(
+    client: httpx2.AsyncClient, route: str
+) -> None:
+    body = problem(await client.get(f"{route}?fresh_onyl=true"), 422, "invalid-request")
+    assert body["errors"][0]["field"] == "fresh_onyl"
