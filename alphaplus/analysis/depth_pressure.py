@@ -172,7 +172,7 @@ def _take(state: Any, row: Any) -> bool:
         asks = _side_flow(state, 1, r, row.ask_tick[r], row.ask_quantity[r])
         if bids == 0 and asks == 0:
             continue
-        weight = np.exp(-_distance_bps(state, r, touches) / s.scale_bps)
+        weight = np.exp(-_distance_bps(state, r, touches, bids, asks) / s.scale_bps)
         s.net += weight * (bids - asks)
         s.gross += weight * (abs(bids) + abs(asks))
     s.has_book = 1
@@ -180,17 +180,17 @@ def _take(state: Any, row: Any) -> bool:
 
 
 @kernel
-def _distance_bps(state: Any, rank: int, touches: float) -> float:
-    """Return the mean distance of a rank's levels from the mid, of those that are there."""
+def _distance_bps(state: Any, rank: int, touches: float, bids: float, asks: float) -> float:
+    """Return the mean distance from the mid of a rank's levels, there or just gone."""
     s = state[0]
-    bid, ask = s.tick[0, rank], s.tick[1, rank]
     total, count = 0.0, 0
-    if s.base[0, rank] > 0 or (s.base[1, rank] == 0 and bid != _NO_TICK):
-        total += touches - 2.0 * bid
+    if s.base[0, rank] > 0 or bids != 0:
+        total += touches - 2.0 * s.tick[0, rank]
         count += 1
-    if s.base[1, rank] > 0 or (s.base[0, rank] == 0 and ask != _NO_TICK):
-        total += 2.0 * ask - touches
+    if s.base[1, rank] > 0 or asks != 0:
+        total += 2.0 * s.tick[1, rank] - touches
         count += 1
+    # The price of a level that is gone may by now lie beyond the mid.
     return max(0.0, 1e4 * total / (count * touches))
 
 

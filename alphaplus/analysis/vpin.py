@@ -156,7 +156,7 @@ class Vpin(Measure):
             "full_buckets": int(state["full"]),
             "fill_ratio": min(1.0, int(state["full"]) / self._window),
             "bucket_volume": volume or None,
-            "open_bucket_ratio": max(0.0, float(state["fill"])) / volume if volume else None,
+            "open_bucket_ratio": float(state["fill"]) / volume if volume else None,
             "duplicate_trades": int(state["duplicates"]),
             "rejected_trades": int(state["rejected"]),
         }
@@ -271,8 +271,7 @@ def _fill(state: Any, ring: Floats, counts: Counts, base: float, sign: float) ->
         s.net += sign * min(left, room)
         _close(state, ring, counts)
         left -= room
-        s.fill = min(0.0, left)  # what rounding has lent to the bucket before
-        s.net = 0.0
+        s.fill = s.net = 0.0
         s.volume = s.next_volume
         surplus = np.floor(left / s.volume) - len(ring)
         if surplus > 0:  # so many buckets alike that the ring would not remember them

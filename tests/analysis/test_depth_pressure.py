@@ -46,7 +46,7 @@ def plain_pressure(
         is_started = True
         middle, now, net, gross = (b[0] + a[0]) / 2, {}, 0.0, 0.0
         for rank in range(levels):
-            parts, distances, lost = [], [], []
+            parts, distances = [], []
             for sign, shown, size in ((1, b[rank], bid[rank]), (-1, a[rank], ask[rank])):
                 tick, base = shown, size * instrument.contract_size
                 if size and instrument.inverse:
@@ -58,14 +58,12 @@ def plain_pressure(
                 part = (sign * tick >= sign * old_tick) * base
                 parts.append(part - (sign * tick <= sign * old_tick) * old_base)
                 distance = 1e4 * sign * (middle - tick) / middle
-                if size:
+                if size or parts[-1]:
                     distances.append(distance)
-                elif last:
-                    lost.append(distance)
                 if size or last:
                     now[sign, rank] = tick, base
             if before is not None and any(parts):
-                distance = float(np.mean(distances or lost))
+                distance = float(np.mean(distances))
                 weight = math.exp(-max(0.0, distance) / scale_bps)
                 net += weight * (parts[0] - parts[1])
                 gross += weight * (abs(parts[0]) + abs(parts[1]))
@@ -165,16 +163,24 @@ def test_flow_near_the_touch_weighs_more() -> None:
     assert depth_pressure(far, LINEAR)[1] > 0.5
 
 
-def test_stale_levels_on_the_wrong_side_do_no_harm() -> None:
-    rows = levels_of(
-        [
-            (BIDS, ASKS),
-            ([(400, 1.0)], [(401, 1.0), (402, 1.0), (403, 1.0)]),
-            ([(400, 1.0)], [(401, 1.0), (402, 1.0), (403, 7.0)]),
-        ]
-    )
+def test_levels_that_a_jump_left_beyond_the_mid_count_as_near() -> None:
+    low = ([(400, 1.0), (399, 1.0)], [(401, 1.0), (402, 1.0)])
+    high = ([(1000, 1.0)], [(1001, 1.0)])
+    rows = levels_of([low, high, low, high])
     assert np.isfinite(depth_pressure(rows, LINEAR)).all()
-    assert depth_pressure(rows, LINEAR)[-1] < 0
+    # Touches: the bid gains 1 and the ask loses 1. Second rank: the bid loses 1, the ask
+    # gains -1, and the mean of their distances is not negative.
+    touch = np.exp(-1e4 * 0.5 / 1000.5 / 5)
+    second = np.exp(-1e4 * 1.5 / 1000.5 / 5)
+    expected = (touch * 2 + second * (-1 + 1)) / (touch * 2 + second * 2)
+    assert depth_pressure(rows[:2], LINEAR)[1] == pytest.approx(expected, rel=1e-12)
+
+    lone = levels_of([low, ([(1000, 1.0), (999, 1.0)], [(1001, 1.0)]), high])
+    assert np.isfinite(depth_pressure(lone, LINEAR)).all()
+    back = levels_of([([(1000, 1.0), (999, 1.0)], [(1001, 1.0)]), ([(400, 1.0)], [(401, 1.0)])])
+    touch = np.exp(-1e4 * 0.5 / 400.5 / 5)  # the ask gains 1 there, and the bid loses 1
+    expected = (-2 * touch - 1) / (2 * touch + 1)  # the lost second bid is near: weight 1
+    assert depth_pressure(back, LINEAR)[1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_interruption_begins_anew() -> None:
