@@ -46,7 +46,7 @@ class SideLevels:
     running_bases: Floats
     """The same sum in base units: quantity x contract size, or notional / price."""
     known_tick: int
-    """The worst price that the snapshot showed: beyond it levels may be missing."""
+    """The worst price up to which every level is known: beyond it some may be missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
