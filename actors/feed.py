@@ -24,6 +24,7 @@ from alphaplus.feeds.capture import RawRecorder
 from alphaplus.feeds.connection import Route, VenueConnection
 from alphaplus.feeds.market_feed import FeedOutput, MarketFeed
 from alphaplus.instruments import Instrument, InstrumentKind
+from alphaplus.kernels import ensure_compiled
 from alphaplus.streams import Endpoint, EventSender, LatestSender, StreamKeys
 
 log = logging.getLogger(__name__)
@@ -189,6 +190,7 @@ class Feed:
         """Compile the decoder, or load it, before frames wait for it."""
         async with self._warming:
             if not self._is_warm:
+                await asyncio.to_thread(ensure_compiled)
                 await asyncio.to_thread(MarketFeed([]).warm)
                 self._is_warm = True
 

@@ -25,6 +25,7 @@ from alphaplus.analysis.warm import warm_market
 from alphaplus.errors import StreamClosed, UnknownSymbol
 from alphaplus.events import Kind
 from alphaplus.instruments import Instrument
+from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.storage.market_rows import MarketRows
 from alphaplus.streams import (
@@ -94,6 +95,7 @@ class Symbol:
         self._options = options
         self._keys = transport.keys
         self._clock = clock
+        ensure_compiled()
         warm_market(instruments[0])
         self._venues = {item.exchange: self._venue(item) for item in instruments}
         self._receiver = EventReceiver(transport)

@@ -108,6 +108,7 @@ class Clusters(Measure):
 
     name: ClassVar[str] = "clusters"
     every_ms: ClassVar[float] = 1000.0
+    remembers: ClassVar[bool] = False
 
     def __init__(
         self,

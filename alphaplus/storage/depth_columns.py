@@ -4,13 +4,13 @@ from typing import Final
 
 DEPTH_BPS: Final = (1, 5, 10, 25, 50, 100)
 NOTIONALS: Final = {"10k": "10000", "100k": "100000", "1m": "1000000", "5m": "5000000"}
-IMBALANCES: Final = {1: "queue", 5: "top_5", 10: "top_10", 20: "top_20"}
+IMBALANCES: Final = (1, 5, 10, 20)
 
 TOUCH: Final = ("best_bid", "best_ask", "spread", "spread_bps", "mid", "weighted_mid")
 """Columns that the touch of the book fills."""
 
 MEASURED: Final[dict[str, tuple[str, ...]]] = {
-    **{f"imbalance_{n}": ("imbalance", name) for n, name in IMBALANCES.items()},
+    **{f"imbalance_{n}": ("imbalance", f"imbalance_{n}") for n in IMBALANCES},
     **{
         f"{side}_depth_{bps}_bps": ("depth", str(bps), side)
         for side in ("bid", "ask")

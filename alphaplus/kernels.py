@@ -1,0 +1,86 @@
+"""Compile every kernel of the live path once per machine, in a process that then ends.
+
+A compiler's memory (half a gigabyte) stays with the process that used it, and twenty actors
+that start together would all compile the same. So whoever needs kernels calls
+`ensure_compiled` first: one process of the machine compiles, the others wait for it, and all
+load the result from the disk (`alphaplus.jit`).
+"""
+
+import fcntl
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import numba
+
+from alphaplus.analysis.warm import warm_market
+from alphaplus.errors import AlphaPlusError
+from alphaplus.feeds.market_feed import MarketFeed
+from alphaplus.instruments import Instrument
+from alphaplus.jit import cache_dir
+
+log = logging.getLogger(__name__)
+
+PACKAGE: Final = Path(__file__).resolve().parent
+TIMEOUT_S: Final = 900.0
+
+
+def ensure_compiled() -> None:
+    """Return once every kernel of this code is compiled on this machine.
+
+    Raises AlphaPlusError with the compiler's last words if it fails.
+    """
+    marker = cache_dir() / f"compiled-{_digest()}"
+    if marker.exists():
+        return
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    with (cache_dir() / "compiling.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released with the file, also if this process dies
+        if marker.exists():
+            return
+        log.info("compiling kernels: once per machine, about a minute")
+        begun = time.monotonic()
+        path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            words = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+            raise AlphaPlusError(f"Expected the kernels to compile, was: {words[0]}")
+        log.info("kernels compiled in %.0f s", time.monotonic() - begun)
+        marker.touch()
+
+
+def compile_all() -> None:
+    """Run everything that has kernels on a little made-up data."""
+    instrument = Instrument(
+        symbol="BTC-USDT-PERP",
+        exchange="binance",
+        venue_symbol="BTCUSDT",
+        tick_size=Decimal("0.1"),
+        lot_size=Decimal("0.001"),
+    )
+    MarketFeed([instrument]).warm()
+    warm_market(instrument)
+
+
+def _digest() -> str:
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
+    for source in sorted(PACKAGE.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    compile_all()

@@ -1,0 +1,63 @@
+"""Rows of a market: every column is filled by a measure that there is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alphaplus.analysis import views
+from alphaplus.analysis.analyzer import Analyzer
+from alphaplus.analysis.market import Market
+from alphaplus.analysis.registry import MeasureParameters
+from alphaplus.events import EventArray, empty_events
+from alphaplus.storage.depth_columns import MEASURED, TOUCH
+from alphaplus.storage.market_rows import MarketRows
+from tests.analysis.capture_tapes import capture_stream
+from tests.book.events import INSTRUMENT
+
+SECOND = 1_000_000_000
+
+
+def fed(events: EventArray) -> tuple[Market, MarketRows]:
+    parameters = MeasureParameters(volume_bucket=0.05)
+    market = Market(INSTRUMENT, Analyzer(INSTRUMENT, parameters), stale_after_ms=1e4)
+    rows = MarketRows(
+        market,
+        deltas=True,
+        snapshot_depth=20,
+        snapshot_interval_ms=1000.0,
+        analysis_interval_ms=1000.0,
+    )
+    market.apply(events)
+    rows.add(events)
+    return market, rows
+
+
+@pytest.mark.parametrize("column", MEASURED)
+def test_the_measure_of_a_column_has_the_value_that_fills_it(column: str) -> None:
+    market, _ = fed(empty_events())
+    name, key, *_ = MEASURED[column]
+    assert key in views.values_of(market.analyzer, name), column
+
+
+def test_a_recording_fills_snapshots_and_measures(data_dir: Path) -> None:
+    events = capture_stream(data_dir, "perp").events
+    market, rows = fed(events)
+    batches = {batch.table: batch.rows for batch in rows.take(SECOND)}
+    measured = batches["market_depth_analysis"][0]
+    late = {"liquidity_score", "ewma_volatility_annual_600s"}
+    unknown = {name for name in (*TOUCH, *MEASURED) if np.isnan(measured[name])}
+    assert unknown <= late | {"bid_half_life_s", "ask_half_life_s"}
+    found = views.analyze(market)
+    assert measured["mid"] == found.mid
+    assert measured["vpin"] == found.value("vpin", "vpin")
+    assert measured["bid_depth_10_bps"] == found.value("depth", "10", "bid")
+    assert measured["sell_slippage_bps_1m"] == found.value(
+        "cost", "1000000", "sell", "slippage_bps"
+    )
+    snapshot = batches["enhanced_order_book_snapshots"][0]
+    assert (snapshot["bid_levels"], snapshot["ask_levels"], snapshot["depth"]) == (20, 20, 20)
+    assert snapshot["liquidity_score"] == found.value("liquidity_score", "score_book")
+    assert snapshot["order_flow_toxicity"] == measured["vpin"]
+    assert snapshot["depth_pressure"] == measured["depth_pressure_5s"]
+    assert len(batches["market_trades"]) == 21_313
