@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -31,10 +32,10 @@ PACKAGE: Final = Path(__file__).resolve().parent
 TIMEOUT_S: Final = 900.0
 
 
-def ensure_compiled() -> None:
+def ensure_compiled(say: Callable[[str], None] = log.info) -> None:
     """Return once every kernel of this code is compiled on this machine.
 
-    Raises AlphaPlusError with the compiler's last words if it fails.
+    `say` is told when this takes a while. Raises AlphaPlusError with the compiler's last words if it fails.
     """
     marker = cache_dir() / f"compiled-{_digest()}"
     if marker.exists():
@@ -44,7 +45,7 @@ def ensure_compiled() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released with the file, also if this process dies
         if marker.exists():
             return
-        log.info("compiling kernels: once per machine, about a minute")
+        say("compiling kernels: once per machine, about a minute")
         begun = time.monotonic()
         path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
@@ -58,7 +59,7 @@ def ensure_compiled() -> None:
         if done.returncode != 0:
             words = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
             raise AlphaPlusError(f"Expected the kernels to compile, was: {words[0]}")
-        log.info("kernels compiled in %.0f s", time.monotonic() - begun)
+        say(f"kernels compiled in {time.monotonic() - begun:.0f} s")
         marker.touch()
 
 

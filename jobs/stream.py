@@ -25,6 +25,7 @@ from actors.supervisor import SupervisorActor
 from alphaplus.analysis.state import COUNTERS, STATE
 from alphaplus.config import Settings
 from alphaplus.errors import AlphaPlusError, ConfigError
+from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.log import set_up_logging
 from jobs.arguments import finish, parser, settings_of
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _stream(
     settings: Settings, services: Services, stop: threading.Event, duration_s: float | None
 ) -> dict[str, Any]:
+    ensure_compiled()  # said here, where somebody reads it; the actors would do it silently
     supervisor = _create_supervisor(settings, services)
     started = supervisor.start.remote()
     while not stop.is_set():

@@ -23,6 +23,7 @@ import psutil
 
 from alphaplus.config import Settings, settings_environment
 from alphaplus.errors import AlphaPlusError, ConfigError
+from alphaplus.kernels import ensure_compiled
 from alphaplus.local.ports import require_free
 from alphaplus.local.ray_head import OVER, RayHead, ray_environment
 from alphaplus.local.table import LiveView
@@ -80,6 +81,7 @@ class _Run:
     def go(self, duration_s: float | None) -> dict[str, Any]:
         with self._signals():
             try:
+                ensure_compiled(self._say)
                 self._say("starting Ray")
                 self._head.start()
                 self._say("starting the database, the venue, the fleet and the API")
