@@ -35,7 +35,8 @@ TIMEOUT_S: Final = 900.0
 def ensure_compiled(say: Callable[[str], None] = log.info) -> None:
     """Return once every kernel of this code is compiled on this machine.
 
-    `say` is told when this takes a while. Raises AlphaPlusError with the compiler's last words if it fails.
+    `say` is told when this takes a while. Raises AlphaPlusError with the compiler's last words
+    if it fails.
     """
     marker = cache_dir() / f"compiled-{_digest()}"
     if marker.exists():
