@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -44,6 +44,7 @@ class FeedOptions:
     url: str | None
     snapshot_limit: int
     open_interest_poll_s: float
+    volume_poll_s: float
     flush_s: float
     max_buffered_frames: int
     max_backlog_events: int
@@ -62,6 +63,7 @@ class FeedOptions:
             url=url,
             snapshot_limit=feeds.snapshot_limit,
             open_interest_poll_s=feeds.open_interest_poll_s,
+            volume_poll_s=feeds.volume_poll_s,
             flush_s=feeds.flush_ms / 1e3,
             max_buffered_frames=feeds.max_buffered_frames,
             max_backlog_events=settings.streams.max_backlog_events,
@@ -146,8 +148,24 @@ class Feed:
         self._spawn(self._connection.run())
         self._spawn(self._pump())
         self._spawn(self._tell())
+        self._spawn(
+            self._poll(
+                instruments,
+                options.volume_poll_s,
+                self._connection.fetch_day_volume,
+                "volume of 24 hours",
+                at_once=True,
+            )
+        )
         if any(item.kind is not InstrumentKind.SPOT for item in instruments):
-            self._spawn(self._poll_open_interest(instruments))
+            self._spawn(
+                self._poll(
+                    instruments,
+                    options.open_interest_poll_s,
+                    self._connection.fetch_open_interest,
+                    "open interest",
+                )
+            )
         return self._life
 
     async def route(self, symbol: str, endpoint: Endpoint) -> None:
@@ -262,19 +280,32 @@ class Feed:
             self._recorder.write_snapshot(instrument.venue_symbol, payload, ts_recv)
         self._forward(self._feed.on_snapshot(index, payload, ts_recv))
 
-    async def _poll_open_interest(self, instruments: Sequence[Instrument]) -> None:
-        """Ask for every instrument once per period, evenly spread over it."""
-        assert self._connection is not None
-        period_s = self._options.open_interest_poll_s
+    async def _poll(
+        self,
+        instruments: Sequence[Instrument],
+        period_s: float,
+        fetch: Callable[[str], Awaitable[bytes]],
+        what: str,
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Ask for every instrument once per period, evenly spread over it.
+
+        `at_once`: the first time one after the other.
+        """
+        pause_s = 0.0 if at_once else period_s / len(instruments)
         while True:
             for item in instruments:
-                await asyncio.sleep(period_s / len(instruments))
+                await asyncio.sleep(pause_s)
                 try:
-                    payload = await self._connection.fetch_open_interest(item.symbol)
+                    payload = await fetch(item.symbol)
                 except FeedError as error:
-                    log.warning("%s: no open interest of %s: %s", self._name, item.symbol, error)
+                    if self._stopped:
+                        return
+                    log.warning("%s: no %s of %s: %s", self._name, what, item.symbol, error)
                     continue
                 self._on_frame(payload, self._clock())
+            pause_s = period_s / len(instruments)
 
     async def _pump(self) -> None:
         """Give waiting events another try; sleeps long while nothing waits."""

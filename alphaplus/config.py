@@ -51,6 +51,8 @@ class Feeds(Section):
     symbols_per_feed: Count = 50
     snapshot_limit: Literal[5, 10, 20, 50, 100, 500, 1000] = 1000
     open_interest_poll_s: Positive = 15.0
+    volume_poll_s: Positive = 300.0
+    """How often the volume of the last 24 hours is asked for; first right after the start."""
     flush_ms: Annotated[float, Field(ge=0, le=100)] = 1.0
     """How long frames may wait for company before they are decoded together."""
     max_buffered_frames: Count = 5000

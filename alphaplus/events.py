@@ -18,11 +18,17 @@ FUNDING_RATE     next funding, ns    0           0                     rate per 
 OPEN_INTEREST    0                   0           0                     base units or contracts
 LIQUIDATION      0                   of order    price                 quantity
 STATUS           0                   0           0                     `FeedStatus`
+VOLUME_24H       0                   0           0                     base units
+TURNOVER_24H     0                   0           0                     quote currency
 ===============  ==================  ==========  ====================  =======================
 
 Times are int64 nanoseconds since 1970 UTC: `ts_event` is the venue's clock (`ts_recv` where the
 venue gives none), `ts_recv` is ours. Prices are integer ticks of the instrument; quantities are
 in the venue's own unit (base units, or contracts) as the float64 nearest to the decimal text.
+
+What was traded in the 24 hours before `ts_event`, as the venue states it, is in base units and in
+quote currency for every instrument: of an inverse one, both cannot be told from contracts alone.
+One message brings both rows, the volume first.
 """
 
 from enum import IntEnum, IntFlag
@@ -49,6 +55,8 @@ class Kind(IntEnum):
     OPEN_INTEREST = 9
     LIQUIDATION = 10
     STATUS = 11
+    VOLUME_24H = 12
+    TURNOVER_24H = 13
 
 
 class Side(IntEnum):

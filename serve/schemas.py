@@ -98,6 +98,14 @@ class Summary(Freshness):
     open_interest: float | None = Field(
         None, description="Open interest, base units or contracts.", examples=[78123.4]
     )
+    volume_24h: float | None = Field(
+        None,
+        description="Traded in the last 24 hours as the exchange states it, base units.",
+        examples=[312044.7],
+    )
+    turnover_24h: float | None = Field(
+        None, description="The same in quote currency.", examples=[17861438000.0]
+    )
     messages: int | None = Field(None, description="Messages applied.", examples=[18231])
     level_updates: int | None = Field(None, description="Levels set or removed.", examples=[912345])
     trades: int | None = Field(None, description="Trades received.", examples=[4021])

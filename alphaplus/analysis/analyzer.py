@@ -12,7 +12,7 @@ from alphaplus.analysis.book_levels import BookLevels
 from alphaplus.analysis.liquidity_score import LiquidityScore
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.registry import MeasureParameters, make_measures
-from alphaplus.analysis.tape import Tape
+from alphaplus.analysis.tape import DayVolume, Tape
 from alphaplus.book.l2 import L2Book
 from alphaplus.instruments import Instrument
 
@@ -47,6 +47,7 @@ class Analyzer:
         every = self.measures.values()
         self._streaming = [m for m in every if type(m).update is not Measure.update]
         looking = [m for m in every if type(m).observe is not Measure.observe]
+        self._told = [m for m in every if type(m).told is not Measure.told]
         self._instant = [m for m in looking if not m.remembers]
         self._turns = [_Turn(m, round(m.every_ms * 1e6)) for m in looking if m.remembers or eager]
         self.due = 0 if self._turns else NEVER
@@ -56,6 +57,11 @@ class Analyzer:
         """Let every measure that follows the stream take its next piece."""
         for measure in self._streaming:
             measure.update(tape)
+
+    def tell(self, day: DayVolume) -> None:
+        """Let every measure that needs it know what the venue says of the last 24 hours."""
+        for measure in self._told:
+            measure.told(day)
 
     def observe(self, book: L2Book, ts_event: int) -> None:
         """Let every measure whose turn it is look at the book, as of `ts_event` (ns)."""

@@ -29,6 +29,7 @@ from alphaplus.analysis.distance import Distances
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.spread import spread_bps
 from alphaplus.analysis.streaming import above_zero
+from alphaplus.analysis.tape import DayVolume
 from alphaplus.errors import ConfigError
 from alphaplus.events import Side
 from alphaplus.instruments import Instrument
@@ -179,8 +180,9 @@ def one_sided_scores(
 class LiquidityScore(Measure):
     """The liquidity score of the latest book.
 
-    The caller keeps `volume_24h_quote`, quote currency traded in the last 24 hours, up to date
-    (None: unknown), and calls `observe_one_sided` for a synchronised book that lacks a side.
+    `volume_24h_quote`, quote currency traded in the last 24 hours, is what the venue said last
+    (None: unknown). The caller calls `observe_one_sided` for a synchronised book that lacks a
+    side.
     """
 
     name: ClassVar[str] = "liquidity_score"
@@ -213,6 +215,11 @@ class LiquidityScore(Measure):
         """Take the inputs of a book."""
         self._inputs = self._plan.inputs(book)
         self._one_sided = False
+
+    def told(self, day: DayVolume) -> None:
+        """Take the turnover; one that the venue does not say leaves the last as it is."""
+        if day.turnover is not None:
+            self.volume_24h_quote = day.turnover
 
     def observe_one_sided(self) -> None:
         """Note that the book is in step with the venue and lacks a side: nothing to trade."""

@@ -96,6 +96,8 @@ class Market:
                 if self._splitter.has_tickers != had_tickers:
                     self.analyzer.interrupt()  # from here on the quotes are the venue's own
                 self._take(events[begin : piece.end], piece)
+                if piece.has_day_volume:
+                    self.analyzer.tell(self._splitter.day_volume)
             begin = piece.end
         strange = int(self._splitter.last["strange_times"][0])
         if strange != self._strange_times:

@@ -1,16 +1,18 @@
 """Cut a stream of events into pieces that can be taken at once, and sort each by kind.
 
 A piece ends before and after a change of the feed's status, with the book message at which the
-book is due to be looked at, and before the first quote of the venue: up to there the book's own
-touch serves as quote, and the two never mix in one series.
+book is due to be looked at, with a message about the volume of 24 hours, which holds for what
+follows it, and before the first quote of the venue: up to there the book's own touch serves as
+quote, and the two never mix in one series.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from alphaplus.analysis.tape import TRADE, TradeArray
+from alphaplus.analysis.tape import TRADE, DayVolume, TradeArray
 from alphaplus.book.quotes import QUOTE, QuoteArray
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind
 from alphaplus.jit import kernel
@@ -27,6 +29,8 @@ _INDEX: Final = int(Kind.INDEX_PRICE)
 _FUNDING: Final = int(Kind.FUNDING_RATE)
 _OPEN_INTEREST: Final = int(Kind.OPEN_INTEREST)
 _STATUS: Final = int(Kind.STATUS)
+_VOLUME: Final = int(Kind.VOLUME_24H)
+_TURNOVER: Final = int(Kind.TURNOVER_24H)
 
 SPLIT: Final = np.dtype(
     [
@@ -42,6 +46,8 @@ SPLIT: Final = np.dtype(
         ("index_price", "<f8"),
         ("funding_rate", "<f8"),
         ("open_interest", "<f8"),
+        ("volume_24h", "<f8"),  # base units
+        ("turnover_24h", "<f8"),  # quote currency
         ("bid_tick", "<i8"),  # of the ticker that is being read
         ("ask_tick", "<i8"),
         ("bid_quantity", "<f8"),
@@ -51,8 +57,16 @@ SPLIT: Final = np.dtype(
     ],
     align=True,
 )
-_UNKNOWN_AT_FIRST: Final = ("mark_price", "index_price", "funding_rate", "open_interest")
+_UNKNOWN_AT_FIRST: Final = (
+    "mark_price",
+    "index_price",
+    "funding_rate",
+    "open_interest",
+    "volume_24h",
+    "turnover_24h",
+)
 _FIRST_ROWS: Final = 64
+_TOLD: Final = -2
 
 MAX_AHEAD_NS: Final = 3600 * 10**9
 """A venue time so far ahead of ours is a defect that would freeze every window of time.
@@ -75,6 +89,8 @@ class Piece:
     """Whether it has any row for the book."""
     status: FeedStatus | None
     """The new status, if that is all that the piece says."""
+    has_day_volume: bool
+    """Whether it ends with a message about the volume of 24 hours."""
 
 
 class EventSplitter:
@@ -99,6 +115,15 @@ class EventSplitter:
         return int(self.last["book_ts_event"][0])
 
     @property
+    def day_volume(self) -> DayVolume:
+        """What the venue said last of the volume of 24 hours."""
+        volume, turnover = (float(self.last[name][0]) for name in ("volume_24h", "turnover_24h"))
+        return DayVolume(
+            volume=volume if 0 <= volume < math.inf else None,
+            turnover=turnover if 0 <= turnover < math.inf else None,
+        )
+
+    @property
     def has_tickers(self) -> bool:
         """Whether the venue has sent quotes of its own."""
         return bool(self.last["has_tickers"][0])
@@ -119,6 +144,7 @@ class EventSplitter:
             messages,
             levels > 0,
             FeedStatus(status) if status >= 0 else None,
+            status == _TOLD,
         )
 
 
@@ -126,7 +152,7 @@ class EventSplitter:
 def _read(
     last_row: Any, events: Any, begin: int, due: int, quotes: Any, trades: Any
 ) -> tuple[int, int, int, int, int, int]:
-    """Return end, quotes, trades, book messages, book rows, status (-1 = none)."""
+    """Return end, quotes, trades, book messages, book rows, status (-1 = none, or `_TOLD`)."""
     last = last_row[0]
     n_quotes = n_trades = messages = levels = 0
     for i in range(begin, len(events)):
@@ -205,4 +231,11 @@ def _read(
             last.next_funding_ts = event.sequence
         elif kind == _OPEN_INTEREST:
             last.open_interest = event.value
+        elif kind == _VOLUME or kind == _TURNOVER:
+            if kind == _VOLUME:
+                last.volume_24h = event.value
+            else:
+                last.turnover_24h = event.value
+            if ends:
+                return i + 1, n_quotes, n_trades, messages, levels, _TOLD
     return len(events), n_quotes, n_trades, messages, levels, -1

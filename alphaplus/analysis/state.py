@@ -32,6 +32,8 @@ PRICES: Final = (
     "index_price",
     "funding_rate",
     "open_interest",
+    "volume_24h",
+    "turnover_24h",
 )
 COUNTERS: Final = (
     "messages",

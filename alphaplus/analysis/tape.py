@@ -13,7 +13,7 @@ import numpy.typing as npt
 from alphaplus.book.best_levels import BEST_LEVELS, BestLevelsArray
 from alphaplus.book.quotes import QUOTE, QuoteArray
 
-__all__ = ["QUOTE", "TRADE", "QuoteArray", "Tape", "TradeArray"]
+__all__ = ["QUOTE", "TRADE", "DayVolume", "QuoteArray", "Tape", "TradeArray"]
 
 TradeArray = npt.NDArray[np.void]
 """A one-dimensional array of dtype `TRADE`."""
@@ -30,6 +30,16 @@ TRADE: Final = np.dtype(
     ],
     align=True,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayVolume:
+    """What the venue says was traded in the last 24 hours; None for what it does not say."""
+
+    volume: float | None = None
+    """Base units."""
+    turnover: float | None = None
+    """Quote currency."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,14 @@ from alphaplus.analysis.spread import spread_bps
 from alphaplus.analysis.state import StateRecord, blank_state, freshness
 from alphaplus.errors import StaleBook, UnknownMeasure
 
-_LAST: Final = ("mark_price", "index_price", "funding_rate", "open_interest")
+_LAST: Final = (
+    "mark_price",
+    "index_price",
+    "funding_rate",
+    "open_interest",
+    "volume_24h",
+    "turnover_24h",
+)
 _COUNTS: Final = ("messages", "level_updates", "trades")
 STATE_IMBALANCES: Final = (1, 5, 20)
 
@@ -194,7 +201,7 @@ def order_book_snapshot(market: Market, depth: int) -> OrderBookSnapshot:
         total_ask_volume=ask_volume,
         depth_levels=depth,
         bid_ask_imbalance=(bid_volume - ask_volume) / (bid_volume + ask_volume) if both else None,
-        liquidity_score=score.get("score", score.get("score_book")),
+        liquidity_score=score.get("score_book") if score.get("score") is None else score["score"],
         order_flow_toxicity=values_of(analyzer, "vpin").get("vpin"),
         depth_pressure=values_of(analyzer, "depth_pressure").get("depth_pressure_5s"),
     )

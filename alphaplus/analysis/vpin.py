@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.streaming import CONTRACT_FIELDS, SECOND, set_contract, whole_number
-from alphaplus.analysis.tape import Tape, TradeArray
+from alphaplus.analysis.tape import DayVolume, Tape, TradeArray
 from alphaplus.analysis.trade_flow import signed_volume
 from alphaplus.errors import ConfigError
 from alphaplus.instruments import Instrument
@@ -34,6 +34,12 @@ _SEEN: Final = 1024
 _BINS: Final = 1000
 _LOST: Final = 3600 * SECOND
 """A day that lost more than this to interruptions does not tell its volume."""
+SOURCES: Final = (None, "fixed", "stream", "venue")
+"""Where a bucket's volume comes from; a state holds the place in this list."""
+_FIXED: Final = 1
+_STREAM: Final = 2
+_VENUE: Final = 3
+_SMALLEST: Final = 1e-9
 _ROUNDING: Final = 1e-10
 """A bucket that lacks so little of its volume is full: sums of decimals are not exact."""
 
@@ -43,7 +49,10 @@ _STATE: Final = np.dtype(
         ("alpha", "<f8"),
         ("per_day", "<f8"),  # buckets in a day's volume; 0: the volume is fixed
         ("next_volume", "<f8"),  # of the buckets to come, base units; 0 while not known
+        ("next_source", "<i8"),
         ("volume", "<f8"),  # of the open bucket; 0 while there is none
+        ("source", "<i8"),
+        ("told_volume", "<f8"),  # of the buckets of the next day by the venue; 0 while not told
         ("fill", "<f8"),
         ("net", "<f8"),
         ("full", "<i8"),  # buckets
@@ -103,9 +112,10 @@ class Vpin(Measure):
     """VPIN, signed toxicity, their averages with weights that fade in volume time, and a rank.
 
     Without a fixed `bucket_volume` (base units), V is the volume of the UTC day before over
-    `buckets_per_day`, the same all day: nothing is known until the stream has seen a whole
-    day. A bucket keeps the V with which it began. The rank is that of VPIN among its values
-    of today and the 30 days before, to 1/1000 of VPIN.
+    `buckets_per_day`, the same all day. On a day before which the stream has not seen a whole
+    one, the latest volume of 24 hours that the venue has told takes its place; the first that
+    is told counts at once. A bucket keeps the V with which it began. The rank is that of VPIN
+    among its values of today and the 30 days before, to 1/1000 of VPIN.
     """
 
     name: ClassVar[str] = "vpin"
@@ -120,15 +130,16 @@ class Vpin(Measure):
     ) -> None:
         self._window = whole_number("window", window, 1, 10_000)
         per_day = whole_number("buckets_per_day", buckets_per_day, 1, 100_000)
-        if bucket_volume is not None and not 1e-9 <= bucket_volume < _LARGEST:
+        if bucket_volume is not None and not _SMALLEST <= bucket_volume < _LARGEST:
             raise ConfigError(
-                f"Expected bucket_volume in [1e-9, {_LARGEST:g}), was {bucket_volume}."
+                f"Expected bucket_volume in [{_SMALLEST:g}, {_LARGEST:g}), was {bucket_volume}."
             )
         self._state = np.zeros(1, dtype=_STATE)
         set_contract(self._state, instrument)
         self._state["alpha"] = 2 / (self._window + 1)
         self._state["per_day"] = per_day if bucket_volume is None else 0
         self._state["next_volume"] = bucket_volume or 0.0
+        self._state["next_source"] = _FIXED if bucket_volume else 0
         self._ring = np.zeros(self._window)
         # A row of counts for each day of the rank, and one of their sums.
         self._counts = np.zeros((RANK_DAYS + 2, _BINS), dtype=np.int32)
@@ -138,16 +149,32 @@ class Vpin(Measure):
         if len(tape.trades):
             _update(self._state, self._ring, self._counts, tape.trades)
 
+    def told(self, day: DayVolume) -> None:
+        """Take the venue's volume: at once if there is none, else for the next day."""
+        state = self._state[0]
+        if day.volume is None or not state["per_day"]:
+            return
+        volume = day.volume / float(state["per_day"])
+        if _SMALLEST <= volume < _LARGEST:
+            state["told_volume"] = volume
+            if not state["next_volume"]:
+                state["next_volume"], state["next_source"] = volume, _VENUE
+
     def interrupt(self) -> None:
         """Note that trades may be lost: the time lost counts against the day's volume."""
         self._state["is_awaiting"] = 1
 
     def values(self) -> dict[str, Any]:
-        """Return what is known, `bucket_volume` in base units."""
+        """Return what is known, `bucket_volume` in base units.
+
+        `bucket_volume_source` is `fixed`, `stream` (the past day's trades) or `venue` (its
+        volume of 24 hours).
+        """
         state = self._state[0]
         names = ("vpin", "signed_toxicity", "vpin_ewma", "signed_toxicity_ewma")
         fields = ("vpin", "toxicity", "vpin_ewma", "toxicity_ewma")
         volume = float(state["volume"] or state["next_volume"])
+        source = int(state["source"] if state["volume"] else state["next_source"])
         values: dict[str, Any] = {
             name: float(state[field]) for name, field in zip(names, fields, strict=True)
         }
@@ -156,6 +183,7 @@ class Vpin(Measure):
             "full_buckets": int(state["full"]),
             "fill_ratio": min(1.0, int(state["full"]) / self._window),
             "bucket_volume": volume or None,
+            "bucket_volume_source": SOURCES[source],
             "open_bucket_ratio": float(state["fill"]) / volume if volume else None,
             "duplicate_trades": int(state["duplicates"]),
             "rejected_trades": int(state["rejected"]),
@@ -167,8 +195,9 @@ class Vpin(Measure):
         state = self._state[0]
         names = ["vpin", "signed_toxicity", "vpin_ewma", "signed_toxicity_ewma", "vpin_rank_30d"]
         if not (state["volume"] or state["next_volume"]):
-            names += ["bucket_volume", "open_bucket_ratio"]
-            return dict.fromkeys(names, f"the volume of one whole UTC day{self._day_end()}")
+            names += ["bucket_volume", "bucket_volume_source", "open_bucket_ratio"]
+            own = f"that of one whole UTC day{self._day_end()}"
+            return dict.fromkeys(names, f"the venue's volume of 24 hours, or {own}")
         if state["full"] < self._window:
             return dict.fromkeys(names, f"{state['full']} of {self._window} volume buckets")
         if state["rank_count"] < RANK_VALUES:
@@ -240,7 +269,10 @@ def _advance(state: Any, counts: Counts, trade_id: int, ts: int) -> None:
         return
     is_known = s.is_whole_day != 0 and s.lost <= _LOST and s.day_volume > 0
     if s.per_day > 0 and is_known and day == last + 1:
-        s.next_volume = s.day_volume / s.per_day
+        s.next_volume, s.next_source = s.day_volume / s.per_day, _STREAM
+    elif s.told_volume > 0:
+        s.next_volume, s.next_source = s.told_volume, _VENUE
+    s.told_volume = 0.0  # what was told before a day says nothing of the one after it
     s.day_volume = 0.0
     s.lost = 0
     s.is_whole_day = 1
@@ -262,7 +294,7 @@ def _fill(state: Any, ring: Floats, counts: Counts, base: float, sign: float) ->
         if s.volume == 0:
             if s.next_volume == 0:
                 return
-            s.volume = s.next_volume
+            s.volume, s.source = s.next_volume, s.next_source
         room = s.volume - s.fill
         if left < room - _ROUNDING * s.volume:
             s.fill += left
@@ -272,7 +304,7 @@ def _fill(state: Any, ring: Floats, counts: Counts, base: float, sign: float) ->
         _close(state, ring, counts)
         left -= room
         s.fill = s.net = 0.0
-        s.volume = s.next_volume
+        s.volume, s.source = s.next_volume, s.next_source
         surplus = np.floor(left / s.volume) - len(ring)
         if surplus > 0:  # so many buckets alike that the ring would not remember them
             s.full += int(min(surplus, 1e15))

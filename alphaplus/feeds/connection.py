@@ -54,12 +54,23 @@ RESTLESS_STREAMS: Final = frozenset({"depth", "book_ticker", "mark_price"})
 STREAMS_PER_SOCKET: Final = 200
 MARKET_ATTEMPTS: Final = 5
 
+VOLUME_ATTEMPTS: Final = 3
+"""The volume of 24 hours is asked for again later anyway."""
+
 _REQUESTS: Final = {
-    "binance": ("publicGetDepth", None),
-    "binanceusdm": ("fapiPublicGetDepth", "fapiPublicGetOpenInterest"),
-    "binancecoinm": ("dapiPublicGetDepth", "dapiPublicGetOpenInterest"),
+    "binance": ("publicGetDepth", None, "publicGetTicker24hr"),
+    "binanceusdm": (
+        "fapiPublicGetDepth",
+        "fapiPublicGetOpenInterest",
+        "fapiPublicGetTicker24hr",
+    ),
+    "binancecoinm": (
+        "dapiPublicGetDepth",
+        "dapiPublicGetOpenInterest",
+        "dapiPublicGetTicker24hr",
+    ),
 }
-"""ccxt's names of the two requests: depth snapshot, open interest."""
+"""ccxt's names of the requests: depth snapshot, open interest, volume of 24 hours."""
 
 _ADDRESS: Final = re.compile(r"\S+://\S+|\S+:\d+")
 
@@ -77,7 +88,7 @@ class ConnectionCounters:
     failed_dials: int = 0
     watchdog_closes: int = 0
     requests: int = 0
-    """Snapshots and open interest asked for, repetitions included."""
+    """Snapshots, open interest and volumes asked for, repetitions included."""
     failed_requests: int = 0
 
 
@@ -215,17 +226,29 @@ class VenueConnection:
         Raises FeedError if the venue refuses the request for good, FeedDisconnected if the
         connection is closed meanwhile.
         """
-        method, _ = _REQUESTS[self._client_id]
+        method, _, _ = _REQUESTS[self._client_id]
         query = {"symbol": self._instrument(symbol).venue_symbol, "limit": limit}
         return await self._until_closed(self._ask(method, query, "lastUpdateId"))
 
     async def fetch_open_interest(self, symbol: str) -> bytes:
         """Return the venue's open interest as JSON; errors as for `fetch_snapshot`."""
-        _, method = _REQUESTS[self._client_id]
+        _, method, _ = _REQUESTS[self._client_id]
         if method is None:
             raise FeedError(f"Expected a contract, was {symbol}: spot has no open interest.")
         query = {"symbol": self._instrument(symbol).venue_symbol}
         return await self._until_closed(self._ask(method, query, "openInterest"))
+
+    async def fetch_day_volume(self, symbol: str) -> bytes:
+        """Return the venue's ticker of 24 hours as JSON, whatever it says of the volume.
+
+        Raises FeedError if the venue does not answer `VOLUME_ATTEMPTS` requests or refuses
+        one, FeedDisconnected if the connection is closed meanwhile.
+        """
+        _, _, method = _REQUESTS[self._client_id]
+        query = {"symbol": self._instrument(symbol).venue_symbol}
+        return await self._until_closed(
+            self._ask(method, query, "weightedAvgPrice", attempts=VOLUME_ATTEMPTS)
+        )
 
     async def _ask_markets(self) -> dict[str, Any]:
         for failures in range(1, MARKET_ATTEMPTS + 1):
@@ -244,13 +267,17 @@ class VenueConnection:
             "check the network and feeds.url."
         )
 
-    async def _ask(self, method: str, query: dict[str, Any], proof: str) -> bytes:
-        """Ask until the answer holds the field `proof`."""
+    async def _ask(
+        self, method: str, query: dict[str, Any], proof: str, attempts: int | None = None
+    ) -> bytes:
+        """Ask until the answer holds the field `proof`; None: for ever."""
         failures = 0
         while True:
             self.counters.requests += 1
             try:
                 answer = await getattr(self._exchange, method)(query)
+                if isinstance(answer, list) and len(answer) == 1:
+                    answer = answer[0]  # COIN-M lists the one ticker that was asked for
                 if isinstance(answer, dict) and proof in answer:
                     return orjson.dumps(answer)
                 reason = f"an answer without {proof}"
@@ -262,6 +289,8 @@ class VenueConnection:
                 ) from error
             failures += 1
             self.counters.failed_requests += 1
+            if failures == attempts:
+                raise FeedError(f"Expected {proof} of {query['symbol']}, was {reason}.")
             await self._pause(f"{proof} of {query['symbol']} failed: {reason}", failures)
 
     async def _until_closed(self, request: Coroutine[Any, Any, T]) -> T:

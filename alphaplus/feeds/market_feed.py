@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from alphaplus.events import EventArray, FeedStatus, empty_events, status_event
 from alphaplus.feeds.binance import Decoded, FrameDecoder, FrameError, MessageArray, MessageKind
+from alphaplus.feeds.day_volume import DayVolumes
 from alphaplus.feeds.sequence import (
     DEFAULT_MAX_BUFFERED,
     Applied,
@@ -319,6 +320,7 @@ class MarketFeed:
         self.instruments = tuple(instruments)
         self.counters = FeedCounters()
         self._decoder = FrameDecoder(self.instruments)
+        self._day_volumes = DayVolumes(self.instruments)
         self._books = [
             _Book(index, instrument, max_buffered)
             for index, instrument in enumerate(self.instruments)
@@ -345,6 +347,10 @@ class MarketFeed:
         decoded = self._decoder.decode(frames, ts_recv, hints)
         messages = decoded.messages
         self.counters.frames += len(messages)
+        is_other = messages["kind"] == _OTHER
+        if is_other.any():
+            others = np.flatnonzero(is_other & (messages["error"] == 0))
+            decoded = self._day_volumes.read(decoded, frames, others)
         if messages["error"].any():
             self._set_aside(frames, messages, output)
             messages = messages[messages["error"] == 0]

@@ -45,6 +45,8 @@ def summary(symbol: str = "BTC-USDT-PERP", exchange: str = "binance", **changes:
         "funding_rate": 0.0001,
         "next_funding_ts": NOW + 3_600_000_000_000,
         "open_interest": 78123.4,
+        "volume_24h": 312044.7,
+        "turnover_24h": 17861438000.0,
         "messages": 18231,
         "level_updates": 912345,
         "trades": 4021,
