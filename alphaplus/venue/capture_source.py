@@ -211,7 +211,10 @@ class _Player:
         return {"lastUpdateId": self._book.sequence, "bids": bids, "asks": asks}
 
     def ticker(self) -> Ticker:
-        """Return prices as of the last line sent; before any, as of the recorded book."""
+        """Return prices as of the last line sent; before any, as of the recorded book.
+
+        A recording holds no 24 hours: their volume is that of its whole span at the same rate.
+        """
         touch = self._last(Channel.BOOK_TICKER)
         if touch is None:
             book = self._message(self._gate)
@@ -220,6 +223,7 @@ class _Player:
             bid, bid_quantity, ask, ask_quantity = (touch[key] for key in "bBaA")
         mid = (float(bid) + float(ask)) / 2
         trades = self._recording.trades
+        volume, quote_volume = self._recording.day_volume
         last = trades.before(self._position) - 1
         traded = last >= 0
         return Ticker(
@@ -232,8 +236,8 @@ class _Player:
             high=trades.high[last] if traded else mid,
             low=trades.low[last] if traded else mid,
             last=trades.price[last] if traded else mid,
-            volume=trades.volume[last] if traded else 0.0,
-            quote_volume=trades.quote_volume[last] if traded else 0.0,
+            volume=volume,
+            quote_volume=quote_volume,
             trade_count=last + 1,
             mark_price=mid,
             index_price=mid,

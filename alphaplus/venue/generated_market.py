@@ -15,6 +15,7 @@ import orjson
 from alphaplus.venue.generated_accounts import Accounts, Liquidation
 from alphaplus.venue.generated_book import ASK, BID, GeneratedBook
 from alphaplus.venue.protocol import Channel, Listing, Ticker
+from alphaplus.venue.rolling_volume import RollingVolume
 
 Message = tuple[Channel, bytes]
 
@@ -33,6 +34,8 @@ _REVERSION_PER_S: Final = 1 / 20_000
 _PASSIVE_PER_S: Final = 330.0
 _MARKET_PER_S: Final = 4.0
 _MAX_LEVELS_TAKEN: Final = 10
+_TURNOVER_PER_S: Final = 3.5
+"""About what is traded in a second, in units of the book's notional per basis point."""
 _PREMIUM_S: Final = 60.0
 _FAR_FACTORS: Final = (0.02, 0.1, 0.5, 2.0, 5.0, 10.0)
 """Forgotten orders absurdly far away, as real books have."""
@@ -89,7 +92,8 @@ class SymbolMarket:
         self._trade_id = int(rng.integers(10**6, 10**9))
         self._recent: deque[bytes] = deque(maxlen=1000)
         self._open = self._high = self._low = self._last = self._mid()
-        self._volume = self._quote_volume = 0.0
+        turnover = _TURNOVER_PER_S * profile.notional_per_bp
+        self._volume = RollingVolume(turnover / profile.price, turnover)
         self._trades = self._depths = self._tickers = self._liquidations = 0
         self._published_liquidations = 0
         self._largest: tuple[float, dict[str, Any]] | None = None  # waits for its turn
@@ -148,6 +152,7 @@ class SymbolMarket:
     def ticker(self, now_ms: int) -> Ticker:
         """Return where the symbol stands."""
         bid, bid_lots, ask, ask_lots = self._book.touch()
+        volume, quote_volume = self._volume.day(self._clock_s)
         premium = self._premium / self.index_price
         return Ticker(
             time_ms=now_ms,
@@ -159,8 +164,8 @@ class SymbolMarket:
             high=self._high,
             low=self._low,
             last=self._last,
-            volume=self._volume,
-            quote_volume=self._quote_volume,
+            volume=volume,
+            quote_volume=quote_volume,
             trade_count=self._trades,
             mark_price=self.mark_price,
             index_price=self.index_price,
@@ -351,8 +356,7 @@ class SymbolMarket:
         self._trades += 1
         self._last = price
         self._high, self._low = max(self._high, price), min(self._low, price)
-        self._volume += lots * self._lot
-        self._quote_volume += lots * self._lot * price
+        self._volume.add(self._clock_s, lots * self._lot, lots * self._lot * price)
 
     def _publish_depth(self) -> None:
         if self._book.sequence == self._last_depth:

@@ -89,7 +89,7 @@ class GeneratedSource:
         return {"lastUpdateId": self._markets[index].sequence, "bids": bids, "asks": asks}
 
     def ticker(self, index: int, wall_ns: int) -> Ticker:
-        """Return prices and volumes since the symbol began."""
+        """Return prices since the symbol began, and volumes of 24 hours."""
         return self._markets[index].ticker(wall_ns // 1_000_000)
 
     def trades(self, index: int, limit: int) -> list[dict[str, Any]]:

@@ -75,7 +75,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticker:
-    """Where a symbol stands: prices in quote currency, quantities and volume in base."""
+    """Where a symbol stands: prices in quote currency, quantities and volume in base.
+
+    Both volumes are of 24 hours, or scaled to them; the other figures since the market began.
+    """
 
     time_ms: int
     bid: float
@@ -258,7 +261,7 @@ def open_interest(listing: Listing, ticker: Ticker) -> dict[str, Any]:
 
 
 def ticker_24h(listing: Listing, ticker: Ticker) -> dict[str, Any]:
-    """Return one symbol's answer to /fapi/v1/ticker/24hr (since the market began here)."""
+    """Return one symbol's answer to /fapi/v1/ticker/24hr."""
     p, q = listing.price_decimals, listing.lot_decimals
     change = ticker.last - ticker.open
     average = ticker.quote_volume / ticker.volume if ticker.volume else ticker.last

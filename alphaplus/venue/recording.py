@@ -18,6 +18,7 @@ import orjson
 from alphaplus.errors import CaptureError
 from alphaplus.venue.protocol import Channel
 
+DAY_NS: Final = 86_400 * 10**9
 SNAPSHOT: Final = -1
 """The channel of a line that holds the REST book."""
 _CHANNELS: Final = {
@@ -74,6 +75,15 @@ class Recording:
     """Lines that no stream of the venue carries, such as answers to a subscription."""
     price_decimals: int = 0
     lot_decimals: int = 0
+
+    @property
+    def day_volume(self) -> tuple[float, float]:
+        """Base and quote volume of 24 hours at the recording's own rate; 0 without trades."""
+        span = self.times[-1] - self.times[0]
+        if not self.trades.line or not span:
+            return 0.0, 0.0
+        scale = DAY_NS / span
+        return scale * self.trades.volume[-1], scale * self.trades.quote_volume[-1]
 
     @property
     def first_snapshot(self) -> int:

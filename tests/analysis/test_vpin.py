@@ -249,9 +249,8 @@ def day_of_trades(day: int, volume: float, first_id: int, count: int = 100) -> R
 
 def test_volume_is_that_of_the_first_whole_day_frozen_per_day() -> None:
     measure = Vpin(LINEAR, window=10)
-    assert set(measure.missing().values()) == {
-        "the venue's volume of 24 hours, or that of one whole UTC day"
-    }
+    wanted = "the venue's volume of 24 hours, or that of one whole UTC day"
+    assert set(measure.missing().values()) == {wanted}
     values_after(measure, tapes_of("trades", day_of_trades(0, 900.0, 1)[50:]))
     wanted += ", which ends on 2024-08-10 at 00:00 UTC"
     assert set(measure.missing().values()) == {wanted}
