@@ -1,15 +1,24 @@
 """Pieces of a stream: nothing is lost, nothing depends on how the stream is cut."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphaplus.analysis.analyzer import NEVER
 from alphaplus.analysis.splitter import MAX_AHEAD_NS, EventSplitter
+from alphaplus.analysis.tape import DayVolume
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, empty_events, event, plain
 from tests.book.events import cut, message, snapshot, ticker
 
-VALUES = (Kind.MARK_PRICE, Kind.INDEX_PRICE, Kind.FUNDING_RATE, Kind.OPEN_INTEREST)
+VALUES = (
+    Kind.MARK_PRICE,
+    Kind.INDEX_PRICE,
+    Kind.FUNDING_RATE,
+    Kind.OPEN_INTEREST,
+    Kind.VOLUME_24H,
+    Kind.TURNOVER_24H,
+)
 
 
 def trade(identity: int, side: Side, off_market: bool = False, ts: int = 1) -> EventArray:
@@ -112,6 +121,30 @@ def test_the_first_quote_of_the_venue_begins_a_piece() -> None:
     assert (first.end, len(first.quotes), splitter.has_tickers) == (1, 0, False)
     second = splitter.read(events, first.end, NEVER)
     assert (len(second.quotes), splitter.has_tickers) == (1, True)
+
+
+def day_volume(volume: float, turnover: float, ts: int = 1) -> EventArray:
+    first = event(Kind.VOLUME_24H, ts_recv=ts, value=volume, flags=Flag(0))
+    return np.concatenate((first, event(Kind.TURNOVER_24H, ts_recv=ts, value=turnover)))
+
+
+def test_a_piece_ends_with_the_volume_of_24_hours() -> None:
+    parts = [trade(1, Side.BID), day_volume(5.0, 300.0), trade(2, Side.BID), trade(3, Side.ASK)]
+    events = plain(np.concatenate(parts))
+    splitter = EventSplitter()
+    assert splitter.day_volume == DayVolume()
+    first = splitter.read(events, 0, NEVER)
+    assert (first.end, len(first.trades), first.has_day_volume, first.status) == (3, 1, True, None)
+    assert splitter.day_volume == DayVolume(volume=5.0, turnover=300.0)
+    second = splitter.read(events, first.end, NEVER)
+    assert (second.end, len(second.trades), second.has_day_volume) == (5, 2, False)
+
+
+@pytest.mark.parametrize("bad", [np.nan, -1.0, np.inf])
+def test_an_impossible_volume_of_24_hours_is_unknown(bad: float) -> None:
+    splitter = EventSplitter()
+    splitter.read(plain(day_volume(bad, 300.0)), 0, NEVER)
+    assert splitter.day_volume == DayVolume(volume=None, turnover=300.0)
 
 
 def test_a_venue_time_far_ahead_of_ours_counts_as_received_and_is_counted() -> None:

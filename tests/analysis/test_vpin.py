@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphaplus.analysis.tape import Tape
+from alphaplus.analysis.tape import DayVolume, Tape
 from alphaplus.analysis.vpin import Vpin, bucket_imbalances, vpin
 from alphaplus.errors import ConfigError
 from alphaplus.instruments import Instrument
@@ -322,6 +322,76 @@ def test_off_market_trades_count_for_the_days_volume_and_fill_no_bucket() -> Non
     rows = trades_of([trade(1, 1, 5.0, off_market=1), trade(2, 0, 5.0), trade(3, 1, 5.0)])
     values = values_after(Vpin(LINEAR, bucket_volume=1.0), tapes_of("trades", rows))
     assert values["full_buckets"] == 5
+
+
+def told(measure: Vpin, volume: float | None) -> None:
+    measure.told(DayVolume(volume=volume, turnover=None if volume is None else volume * 5e4))
+
+
+def bucket(values: dict[str, Any]) -> tuple[float | None, str | None]:
+    return values["bucket_volume"], values["bucket_volume_source"]
+
+
+def test_the_venues_volume_counts_at_once_and_stays_for_the_day() -> None:
+    measure = Vpin(LINEAR, window=5)
+    for nothing in (None, 0.0, 1e-9):
+        told(measure, nothing)
+        assert bucket(measure.values()) == (None, None)
+        assert measure.values().keys() - measure.missing().keys() == {
+            "full_buckets", "fill_ratio", "duplicate_trades", "rejected_trades",
+        }  # fmt: skip
+    told(measure, 50.0)
+    assert bucket(measure.values()) == (1.0, "venue")
+    rows = day_of_trades(0, 40.0, 1)
+    values_after(measure, tapes_of("trades", rows[:50]))
+    told(measure, 100.0)
+    values = values_after(measure, tapes_of("trades", rows[50:]))
+    assert bucket(values) == (1.0, "venue")
+    assert values["full_buckets"] == 40
+    assert values["vpin"] == pytest.approx(0.2, abs=1e-9)  # 1.0 = 2.5 trades of 0.4, by turns
+    assert "vpin" not in measure.missing()
+
+
+def test_next_day_has_the_past_days_own_volume_or_the_latest_reading() -> None:
+    measure = Vpin(LINEAR, window=5)
+    told(measure, 50.0)
+    values_after(measure, tapes_of("trades", day_of_trades(0, 40.0, 1)[60:]))
+    told(measure, 150.0)
+    told(measure, 100.0)
+    values = values_after(measure, tapes_of("trades", day_of_trades(1, 400.0, 101)))
+    assert bucket(values) == (pytest.approx(2.0), "venue")  # its own first day was not whole
+    told(measure, 999.0)
+    values = values_after(measure, tapes_of("trades", day_of_trades(2, 500.0, 201)))
+    assert bucket(values) == (pytest.approx(8.0), "stream")
+    (before, after) = tapes_of("trades", day_of_trades(3, 500.0, 301), [40])
+    measure.update(before)
+    measure.interrupt()
+    told(measure, 600.0)
+    measure.update(Tape.of(trades=after.trades[20:]))  # nearly five hours are lost
+    values = values_after(measure, tapes_of("trades", day_of_trades(4, 480.0, 401)[:80]))
+    assert bucket(values) == (pytest.approx(12.0), "venue")
+    values = values_after(measure, tapes_of("trades", day_of_trades(7, 480.0, 501)[:80]))
+    assert bucket(values) == (pytest.approx(12.0), "venue")  # nothing newer was told
+
+
+def test_a_fixed_volume_listens_to_nobody() -> None:
+    measure = Vpin(LINEAR, bucket_volume=3.0)
+    told(measure, 5e6)
+    values = values_after(measure, tapes_of("trades", day_of_trades(0, 40.0, 1)))
+    values = values_after(measure, tapes_of("trades", day_of_trades(1, 40.0, 101)))
+    assert bucket(values) == (3.0, "fixed")
+
+
+def test_open_bucket_keeps_its_volume_and_its_source() -> None:
+    measure = Vpin(LINEAR, window=1)
+    told(measure, 5000.0)
+    values_after(measure, tapes_of("trades", day_of_trades(0, 1.0, 1)))
+    values = values_after(measure, tapes_of("trades", day_of_trades(1, 60.0, 101)))
+    assert bucket(values) == (100.0, "venue")
+    values = values_after(measure, tapes_of("trades", day_of_trades(2, 1.0, 201)))
+    assert bucket(values) == (100.0, "venue")
+    values = values_after(measure, tapes_of("trades", day_of_trades(2, 60.0, 301)))
+    assert bucket(values) == (pytest.approx(1.2), "stream")
 
 
 def test_rank_counts_the_trailing_days_only() -> None:

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from alphaplus.errors import ConfigError, FeedDisconnected, FeedError, UnknownSymbol
-from alphaplus.feeds.connection import Route, VenueConnection
+from alphaplus.feeds.connection import VOLUME_ATTEMPTS, Route, VenueConnection
 from alphaplus.feeds.pacing import Backoff
 from alphaplus.venue.process import VenueProcess
 
@@ -40,6 +40,7 @@ class Server:
         self.stall.set()
         self.refuse = False
         """Refuse subscriptions."""
+        self.has_day_volumes = True
 
     async def __aenter__(self) -> Self:
         app = web.Application()
@@ -50,6 +51,8 @@ class Server:
         for version in ("/api/v3", "/dapi/v1"):
             app.router.add_get(f"{version}/exchangeInfo", self.exchange_info)
             app.router.add_get(f"{version}/depth", self.depth)
+        for version in ("/api/v3", "/dapi/v1", "/fapi/v1"):
+            app.router.add_get(f"{version}/ticker/24hr", self.day_volume)
         app.router.add_get("/ws/{number}", self.socket)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self.runner.setup()
@@ -90,6 +93,13 @@ class Server:
     async def open_interest(self, request: web.Request) -> web.Response:
         self.asked.append(request.path_qs)
         return web.json_response({"openInterest": "12.5", "symbol": "BTCUSDT", "time": 1})
+
+    async def day_volume(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path_qs)
+        if not self.has_day_volumes:
+            return web.Response(status=404, text="<html>")
+        told = {"symbol": request.query["symbol"], "weightedAvgPrice": "9.0", "volume": "4.5"}
+        return web.json_response([told] if "dapi" in request.path else told)
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
         response = web.WebSocketResponse()
@@ -287,6 +297,38 @@ async def test_snapshot_and_open_interest_are_the_venues_json() -> None:
         assert "/fapi/v1/depth?symbol=BTCUSDT&limit=1000" in server.asked
         with pytest.raises(UnknownSymbol):
             await made.fetch_snapshot("XRP-USDT-PERP")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "venue_symbol", "path", "weight"),
+    [
+        ("BTC-USDT-PERP", "BTCUSDT", "/fapi/v1", 1.0),
+        ("BTC-USD-BTC-PERP", "BTCUSD_PERP", "/dapi/v1", 1.0),
+        ("BTC-USDT-SPOT", "BTCUSDT", "/api/v3", 2.0),
+    ],
+)
+async def test_volume_of_24_hours_is_one_symbols_ticker_and_costs_its_weight(
+    symbol: str, venue_symbol: str, path: str, weight: float
+) -> None:
+    async with Server() as server, connection(server, Log(), (symbol,)) as (made, _):
+        await until(lambda: made.instruments)
+        budget = made._exchange.budget
+        before = sum(spent for _, spent in budget._spent)
+        told = orjson.loads(await made.fetch_day_volume(symbol))
+        assert told == {"symbol": venue_symbol, "weightedAvgPrice": "9.0", "volume": "4.5"}
+        assert f"{path}/ticker/24hr?symbol={venue_symbol}" in server.asked
+        assert sum(spent for _, spent in budget._spent) - before == pytest.approx(weight)
+
+
+async def test_a_venue_without_volumes_is_not_asked_for_ever() -> None:
+    async with Server() as server, connection(server, Log()) as (made, _):
+        await until(lambda: made.instruments)
+        server.has_day_volumes = False
+        with pytest.raises(FeedError, match=r"of BTCUSDT, was ExchangeNotAvailable"):
+            await made.fetch_day_volume(SYMBOLS[0])
+        assert made.counters.failed_requests == VOLUME_ATTEMPTS
+        server.has_day_volumes = True
+        assert b'"volume":"4.5"' in await made.fetch_day_volume(SYMBOLS[0])
 
 
 async def test_failing_snapshot_is_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
