@@ -17,7 +17,7 @@ No far key is ever below the window, so the best level is the window's first, or
 store's first. The window moves when a better price falls below it or the touch drifts away.
 
 After each message a side has at most `max_levels`: worse ones are dropped, and the known range
-ends where they began.
+ends where they began. Within one, the far store has at most twice as many.
 
 A kernel that lacks free blocks changes nothing and says so: the caller gives it a bigger pool
 (`move_far`) and calls again.
@@ -418,11 +418,8 @@ def _put_outside(
 ) -> int:
     """Set a level for which neither the window nor a block has room.
 
-    Returns 0, or how many free blocks it needs where they are lacking: then nothing is done,
-    but that a message without an end, twice as many levels as there may be, is pruned.
+    Returns 0, or how many free blocks it needs where they are lacking: then nothing is done.
     """
-    if state.far[s] >= 2 * state.max_levels:
-        _prune(state, blocks, directory, s)
     if state.near[s] + state.far[s] == 0:
         state.base[s] = _base_for(key)
         state.last[s] = state.base[s] + (WINDOW - 1)
@@ -598,6 +595,7 @@ def _apply_run(
     words = state.word[s]
     quantities = state.quantity[s]
     one = np.uint64(1)
+    most = 2 * state.max_levels
     while True:
         event = events[i]
         value = event.value
@@ -616,6 +614,12 @@ def _apply_run(
                 words[w] = np.int64(new)
                 quantities[offset] = value
             else:
+                if state.far[s] >= most:  # a message without an end must not fill the memory
+                    state.near[s] = near
+                    state.summary[s] = np.int64(summary)
+                    _prune(state, blocks, directory, s)
+                    near = state.near[s]
+                    summary = np.uint64(state.summary[s])
                 done = value == 0.0
                 if key > base and state.blocks[s] > 0:
                     at = _find_block(directory[s], state.blocks[s], key)
@@ -693,6 +697,7 @@ def apply_events(
                 clear_levels(state, blocks, directory)
                 state.in_snapshot = 1
                 state.is_valid = 0
+                state.known[:] = INT64_MAX
                 continue
             if kind != _END:
                 continue
@@ -706,7 +711,7 @@ def apply_events(
             state.in_snapshot = 0
             state.is_valid = 1
             for s in range(2):
-                state.known[s] = _worst_key(state, blocks, directory, s)
+                state.known[s] = min(state.known[s], _worst_key(state, blocks, directory, s))
         elif state.is_valid == 0:
             continue
         state.sequence = event.sequence

@@ -80,8 +80,8 @@ class L2Book:
     """
 
     def __init__(self, instrument: Instrument, *, max_levels: int = MAX_LEVELS) -> None:
-        if max_levels < 1:
-            raise ConfigError(f"Expected at least 1 level a side, was {max_levels}.")
+        if not 1 <= max_levels <= 10**9:
+            raise ConfigError(f"Expected 1 to 10**9 levels a side, was {max_levels}.")
         self.instrument = instrument
         self._state = np.zeros(1, dtype=kernels.STATE)
         self._state["last"] = kernels.WINDOW - 1
