@@ -13,7 +13,7 @@ from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
 from alphaplus.analysis.registry import REGISTRY, MeasureParameters
 from alphaplus.errors import ConfigError, StaleBook
-from alphaplus.events import EventArray, FeedStatus, Flag, Side, status_event
+from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, event, status_event
 from tests.analysis.capture_tapes import capture_stream
 from tests.book.events import INSTRUMENT, cut, message, snapshot, ticker
 
@@ -118,6 +118,59 @@ def synced() -> EventArray:
             ticker((1000, 2.0), (1001, 1.0), 2, SECOND),
         )
     )
+
+
+def told(volume: float, ts: int) -> EventArray:
+    volume_row = event(Kind.VOLUME_24H, ts_recv=ts, value=volume, flags=Flag(0))
+    return np.concatenate((volume_row, event(Kind.TURNOVER_24H, ts_recv=ts, value=volume * 100)))
+
+
+def traded(identity: int, ts: int) -> EventArray:
+    side = Side.BID if identity % 3 else Side.ASK
+    return event(Kind.TRADE, ts_recv=ts, sequence=identity, side=side, price_tick=1000, value=0.3)
+
+
+def two_days() -> EventArray:
+    """Trades before and after a midnight, and what the venue says of 24 hours between them."""
+    midnight, parts = 86_400 * SECOND, [synced()]
+    for number in range(1, 400):
+        ts = midnight + (number - 200) * SECOND // 3
+        parts.append(traded(number, ts))
+        if number in (40, 90, 198, 300):
+            parts.append(told(10.0 * number, ts))
+        if number % 7 == 0:
+            parts.append(message([(Side.BID, 990, float(number))], 2 + number, ts))
+    return np.concatenate(parts)
+
+
+def test_the_venues_volume_reaches_its_measures_however_the_stream_is_cut() -> None:
+    events = two_days()
+
+    def known(batches: list[EventArray]) -> dict[str, Any]:
+        market = Market(INSTRUMENT, Analyzer(INSTRUMENT), stale_after_ms=math.inf)
+        for batch in batches:
+            market.apply(batch)
+        return views.analyze(market).measures
+
+    whole = known([events])
+    vpin = whole["vpin"]
+    # From trade 41 on buckets of 400 / 50, of 1980 / 50 from midnight on.
+    assert (vpin["bucket_volume"], vpin["bucket_volume_source"]) == (39.6, "venue")
+    assert vpin["full_buckets"] == int(0.3 * 160 / 8) + 1
+    assert whole["liquidity_score"]["components"]["volume"] == 3e5 / (3e5 + 50e6)
+    assert whole["liquidity_score"]["score"] is not None
+    random = np.random.default_rng(3)
+    for count in (1, 20, 300):
+        places = random.integers(0, len(events), count).tolist()
+        assert_same(known(cut(events, places)), whole, f"{count} cuts")
+    assert_same(known(np.split(events, len(events))), whole, "row by row")
+
+
+def test_the_venues_volume_outlives_a_break_of_the_stream() -> None:
+    market = run([synced(), told(5e3, SECOND), traded(1, SECOND)])
+    broken = status_event(FeedStatus.DISCONNECTED, ts_recv=2 * SECOND)
+    market.apply(np.concatenate((broken, synced())))
+    assert views.analyze(market).value("liquidity_score", "components", "volume") == 1 / 101
 
 
 def test_a_crossed_book_has_no_measure_of_the_book() -> None:

@@ -20,6 +20,7 @@ from alphaplus.analysis.liquidity_score import (
     liquidity_scores,
     one_sided_scores,
 )
+from alphaplus.analysis.tape import DayVolume
 from alphaplus.errors import ConfigError
 from alphaplus.events import Side
 from alphaplus.instruments import Instrument
@@ -275,7 +276,10 @@ def test_measure_follows_book_volume_and_interruptions() -> None:
 
 
 def test_synchronised_book_without_a_side_scores_zero() -> None:
-    measure = LiquidityScore(UNIT, volume_24h_quote=50e6)
+    measure = LiquidityScore(UNIT)
+    measure.told(DayVolume(volume=1e3, turnover=50e6))
+    measure.told(DayVolume(volume=2e3))  # says nothing of the turnover
+    assert measure.volume_24h_quote == 50e6
     measure.observe(thick_book())
     measure.observe_one_sided()
     values = measure.values()

@@ -64,6 +64,17 @@ def test_before_the_first_snapshot_everything_is_unknown_and_stale() -> None:
     assert [shown[name] for name in PRICES] == [None] * len(PRICES)
 
 
+def test_the_summary_has_the_venues_last_word_on_24_hours() -> None:
+    made = synced()
+    for volume in (7.0, 8.0):
+        row = event(Kind.VOLUME_24H, ts_recv=SECOND, value=volume, flags=Flag(0))
+        made.apply(
+            np.concatenate((row, event(Kind.TURNOVER_24H, ts_recv=SECOND, value=volume * 100)))
+        )
+    shown = summary(views.state(made, SECOND)[0], now_ns=SECOND, stale_after_ms=10_000)
+    assert (shown["volume_24h"], shown["turnover_24h"]) == (8.0, 800.0)
+
+
 def test_a_synchronised_book_is_fresh_until_it_is_silent() -> None:
     made = synced()
     assert made.stale_reason(SECOND + 10 * SECOND) is None
