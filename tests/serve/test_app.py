@@ -8,9 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from alphaplus.analysis import views
+from alphaplus.analysis.analyzer import Analyzer
+from alphaplus.analysis.market import Market
 from serve.app import create_app
 from tests.serve.fakes import FakeFleet
 from tests.serve.problem import problem
+from tests.serve.test_schemas import BTC
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,31 @@ async def test_page_loads_its_files_from_here_and_nothing_else(
         answer = await client.get(name)
         assert answer.status_code == 200, name
         if path == "/":
-            assert b"://" not in answer.content.replace(b"http://www.w3.org/2000/svg", b"")
+            assert "://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
+            imports = re.findall(r'from "\./([^"]+)"', answer.text)
+            files += [f"/ui/{module}" for module in imports if f"/ui/{module}" not in files]
+    if path == "/":
+        assert "/ui/symbol.js" in files
+
+
+async def test_page_has_every_place_that_its_scripts_fill(client: httpx2.AsyncClient) -> None:
+    page = (await client.get("/")).text
+    places = re.findall(r'id="([^"]+)"', page)
+    assert len(places) == len(set(places))
+    for script in ("app", "symbols", "symbol"):
+        text = (await client.get(f"/ui/{script}.js")).text
+        wanted = set(re.findall(r'\$\("([^"]+)"\)', text))
+        assert wanted <= set(places), script
+
+
+async def test_measures_on_the_page_are_those_of_the_library(client: httpx2.AsyncClient) -> None:
+    market = Market(BTC, Analyzer(BTC), stale_after_ms=10_000)
+    values = views.analyze(market).measures
+    text = (await client.get("/ui/symbol.js")).text
+    shown = re.findall(r'\b(?:of|balanceOf)\("(\w+)", "(\w+)"', text)
+    assert len(shown) > 30
+    for measure, name in shown:
+        assert name in values[measure], (measure, name)
 
 
 async def test_documentation_names_every_route_with_problems_and_examples(
