@@ -216,3 +216,20 @@ def test_portfolio() -> None:
     answer = positions.value({("binance", BTC.symbol): 57245.0})
     assert answer.keys() <= schemas.Portfolio.model_fields.keys()
     assert answer["positions"][0].keys() <= schemas.Position.model_fields.keys()
+
+
+FIRST_FIELDS = {
+    schemas.Freshness: "ts_event ts_recv age_ms stale stale_reason",
+    schemas.Book: "symbol exchange sequence bids asks known_range book_hash",
+    measure_schemas.Depth: "bid ask bid_truncated ask_truncated",
+    measure_schemas.FillCost: "vwap slippage_bps worst_price levels fill_ratio",
+    measure_schemas.RoundTrip: "buy sell",
+    measure_schemas.Analysis: "symbol exchange sequence best_bid best_bid_quantity best_ask "
+    "best_ask_quantity spread spread_bps mid weighted_mid crossed imbalance depth cost",
+}
+"""What the first answers under /v1 had."""
+
+
+@pytest.mark.parametrize("schema", FIRST_FIELDS, ids=lambda schema: schema.__name__)
+def test_no_field_is_renamed_or_removed_within_v1(schema: type[BaseModel]) -> None:
+    assert set(FIRST_FIELDS[schema].split()) <= schema.model_fields.keys()
