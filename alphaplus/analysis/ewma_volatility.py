@@ -103,7 +103,7 @@ class EwmaVolatility(Measure):
         for half_life, _, weight in self._read():
             if weight < _ENOUGH:
                 covered = -half_life * math.log2(1 - weight)
-                phrase = f"{covered:.0f} of {half_life:g} s of returns"
+                phrase = f"{max(covered, 0.0):.0f} of {half_life:g} s of returns"
                 wanted[f"variance_per_s_{half_life:g}s"] = phrase
                 wanted[f"volatility_annual_{half_life:g}s"] = phrase
         return wanted

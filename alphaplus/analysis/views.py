@@ -162,7 +162,11 @@ def liquidity(market: Market, notional: float, now_ns: int) -> dict[str, Any]:
             f"Expected a book of {market.instrument.symbol} with both sides in step with the "
             "venue, was none yet; ask again in a moment."
         )
-    return {**analyze_liquidity(levels, notional).as_dict(), **header(market, now_ns)}
+    turnover = float(market.last["turnover_24h"])
+    found = analyze_liquidity(
+        levels, notional, volume_24h_quote=None if math.isnan(turnover) else turnover
+    )
+    return {**found.as_dict(), **header(market, now_ns)}
 
 
 def measure(market: Market, name: str, now_ns: int) -> dict[str, Any]:
