@@ -17,6 +17,8 @@ from numba.core import config as _config
 from numba.core.caching import UserProvidedCacheLocator
 
 config: Any = _config
+_njit: Any = numba.njit
+"""Untyped, as the stubs do not know all of its options."""
 
 _kernels: list[Any] = []
 
@@ -53,21 +55,24 @@ def kernel(function: Function) -> Function:
     `fastmath` stays off, as it would break the meaning of nan. Kernels that call each
     other belong in one file, because the cache follows that file only.
     """
+    return _compiled(function)
+
+
+def borrowing_kernel(function: Function) -> Function:
+    """Compile a kernel that makes, keeps and returns no array: it only borrows its arguments.
+
+    Numba counts references for every array that it passes to a call, with atomic instructions;
+    where calls are many and short that is most of their time. Here it counts none, so what
+    such a kernel calls must borrow too. One that makes an array does not compile.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def _compiled(function: Function, **options: Any) -> Function:
     before = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
     config.CACHE_DIR = str(cache_dir())
     config.CACHE_LOCATOR_CLASSES = f"{__name__}.{ContentCacheLocator.__name__}"
     try:  # numba picks the place of a cache when it decorates; other code keeps its own place
-        dispatcher = numba.njit(cache=True, nogil=True)(function)
+        return cast(Function, _njit(cache=True, nogil=True, **options)(function))
     finally:
         config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = before
-    _kernels.append(dispatcher)
-    return cast(Function, dispatcher)
-
-
-def variants() -> dict[str, int]:
-    """Return how many compiled variants this process has of each kernel that it has used."""
-    return {
-        f"{made.py_func.__module__}.{made.py_func.__name__}": len(made.signatures)
-        for made in _kernels
-        if made.signatures
-    }

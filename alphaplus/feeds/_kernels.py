@@ -2,7 +2,9 @@
 
 The input is one buffer of all frames of a batch with a NUL byte after each. NUL is valid
 nowhere in JSON, so every loop below stops at the end of its frame without a bounds check,
-and a torn frame is a syntax error at its last byte.
+and a torn frame is a syntax error at its last byte. Where eight bytes are read at once, some
+may lie behind the frame: they are looked at only as far as all before them are valid, and
+`PADDING` bytes behind the last frame are there to be read.
 
 A frame is scanned once. Level lists are decoded on the way if the symbol came before them
 (as the venue sends it); in any other key order their place is noted and decoded after.
@@ -17,11 +19,31 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.jit import kernel
+from alphaplus.jit import borrowing_kernel, kernel
 
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.void]
+Word = np.uint64
+"""Eight bytes, the first in the lowest bits."""
+Records = npt.NDArray[np.void]
+Record = Any
+"""One row of a structured array, by reference: what is set in it is set in the array."""
+
+PADDING: Final = 64
+"""Bytes that must be readable behind the last frame: a level is read before it is checked."""
+
+ROW: Final = np.dtype(
+    [
+        ("ts_event", "<i8"),
+        ("ts_recv", "<i8"),
+        ("sequence", "<i8"),
+        ("price_tick", "<i8"),
+        ("value", "<f8"),
+        ("marks", "<i8"),
+    ]
+)
+"""A row of `events.EVENT` with its last three fields and the padding behind them as one number:
+kind in bits 0-7, side in 8-15, flags in 16-23. One store writes all, and no byte stays unset."""
 
 # Error codes: `binance.FrameError` holds the same numbers.
 SYNTAX: Final = 1
@@ -92,9 +114,13 @@ _A, _B, _E, _M, _S, _T, _U, _X = 0, 1, 4, 12, 18, 19, 20, 23
 _a, _b, _e, _i, _m, _o, _p, _q, _r, _s, _t, _u = 26, 27, 30, 34, 38, 40, 41, 42, 43, 44, 45, 46
 
 
-def _packed(text: str) -> tuple[int, int]:
+def _packed(text: str) -> tuple[Word, Word]:
     raw = text.encode().ljust(16, b"\0")
-    return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
+    return Word(int.from_bytes(raw[:8], "little")), Word(int.from_bytes(raw[8:], "little"))
+
+
+def _every(byte: int) -> Word:
+    return Word(int.from_bytes(bytes([byte] * 8), "little"))
 
 
 _NAME_PU: Final = _packed("pu")
@@ -120,27 +146,132 @@ _NAME_AT_DEPTH: Final = _packed("@depth")
 _TEN: Final = np.array([10**k for k in range(19)], dtype=np.int64)
 _TEN_FLOAT: Final = np.array([10.0**k for k in range(23)])
 
-# Slots of the scan state.
-_SEEN: Final = 0  # and 1: bit sets of the fields seen outside and inside of "data"
-_FOUND: Final = 2  # and 3: instrument named by the symbol field there, -1 none, -2 unknown
-_ROW: Final = 4
-_BASE: Final = 5
-_DECODED: Final = 6  # bit set of the level lists already decoded
-_HINT: Final = 7
-_NESTED: Final = 8  # 1 if "data" holds an object
-STATE: Final = 9
+SCAN: Final = np.dtype(
+    [
+        ("seen", "<i8", (2,)),  # bit sets of the fields seen outside and inside of "data"
+        ("found", "<i8", (2,)),  # instrument named by the symbol field there, -1 none, -2 unknown
+        ("begin", "<i8", (2, FIELDS)),  # where the values of the fields are
+        ("end", "<i8", (2, FIELDS)),
+        ("row", "<i8"),  # next free row
+        ("base", "<i8"),  # first row of the frame
+        ("decoded", "<i8"),  # bit set of the level lists already decoded
+        ("hint", "<i8"),
+        ("nested", "<i8"),  # 1 if "data" holds an object
+    ],
+    align=True,
+)
+"""What is known of the frame at hand."""
+
+# Words of eight equal bytes, and parts of words.
+_ONES: Final = _every(1)
+_ZERO_DIGITS: Final = _every(48)
+_LOW_BITS: Final = _every(0x7F)
+_HIGH_BITS: Final = _every(0x80)
+_TO_TEN: Final = _every(0x80 - 10)
+_TO_SPACE: Final = _every(0x80 - 32)
+_QUOTES: Final = _every(_QUOTE)
+_BACKSLASHES: Final = _every(_BACKSLASH)
+_FIRST: Final = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
+"""The first n bytes of a word."""
+_PAIRS: Final = Word(0x00FF00FF00FF00FF)
+_FOURS: Final = Word(0x0000FFFF0000FFFF)
+_TIMES_10: Final = Word((10 << 8) + 1)
+_TIMES_100: Final = Word((100 << 16) + 1)
+_TIMES_10_000: Final = Word((10_000 << 32) + 1)
+_EVEN_BITS: Final = _every(0x55)
+_EVEN_PAIRS: Final = _every(0x33)
+_LOW_HALVES: Final = _every(0x0F)
+_B1, _B2, _B3, _B4 = Word(1), Word(2), Word(3), Word(4)
+_B8, _B16, _B24, _B32, _B40, _B48, _B56 = (Word(8 * k) for k in range(1, 8))
+
+_BETWEEN_NUMBERS: Final = Word(int.from_bytes(b'","', "little"))
+_BETWEEN_LEVELS: Final = Word(int.from_bytes(b'"],["', "little"))
+_END_OF_LEVEL: Final = Word(int.from_bytes(b'"]', "little"))
+_LETTER_KEY: Final = Word(int.from_bytes(b'"\0":', "little"))
+_NOT_LETTER: Final = Word(0xFFFF00FF)
+
+
+# --------------------------------------------------------------------------- words
+
+
+@borrowing_kernel
+def _word(buffer: Bytes, at: int) -> Word:
+    """Return the eight bytes at a position; compiled, this is one unaligned load."""
+    return (
+        Word(buffer[Word(at)])
+        | Word(buffer[Word(at + 1)]) << _B8
+        | Word(buffer[Word(at + 2)]) << _B16
+        | Word(buffer[Word(at + 3)]) << _B24
+        | Word(buffer[Word(at + 4)]) << _B32
+        | Word(buffer[Word(at + 5)]) << _B40
+        | Word(buffer[Word(at + 6)]) << _B48
+        | Word(buffer[Word(at + 7)]) << _B56
+    )
+
+
+@borrowing_kernel
+def _bits_below(word: Word) -> Word:
+    """Return how many zero bits are below the lowest set one; 64 if none is set.
+
+    Compiled, this is one instruction. It is a kernel of its own because the compiler knows
+    the count of bits only in this form, before it is mixed with what callers do to it.
+    """
+    bits = (word - _B1) & ~word
+    bits = bits - ((bits >> _B1) & _EVEN_BITS)
+    bits = (bits & _EVEN_PAIRS) + ((bits >> _B2) & _EVEN_PAIRS)
+    bits = (bits + (bits >> _B4)) & _LOW_HALVES
+    return (bits * _ONES) >> _B56
+
+
+@borrowing_kernel
+def _bytes_before(found: Word) -> int:
+    """Return how many bytes precede the first with its high bit set; 8 if none has."""
+    return np.int64(_bits_below(found) >> _B3)  # type: ignore[return-value]
+
+
+@borrowing_kernel
+def _others_in(text: Word) -> Word:
+    """Return a word with the high bit of every byte that is no digit, and no other bit.
+
+    `text` is the word XOR `_ZERO_DIGITS`, so that digits are the bytes 0..9.
+    """
+    return (((text & _LOW_BITS) + _TO_TEN) | text) & _HIGH_BITS
+
+
+@borrowing_kernel
+def _digits_in(text: Word) -> int:
+    """Return how many digits a word begins with; `text` as above."""
+    return _bytes_before(_others_in(text))
+
+
+@borrowing_kernel
+def _eight_digits(text: Word) -> int:
+    """Return the number that eight digits make, the last one in the highest byte.
+
+    Neighbours are joined to pairs, fours and eights (Lemire 2022, "Parsing numbers quickly").
+    """
+    text = ((text * _TIMES_10) >> _B8) & _PAIRS
+    text = ((text * _TIMES_100) >> _B16) & _FOURS
+    return np.int64((text * _TIMES_10_000) >> _B32)  # type: ignore[return-value]
+
+
+@borrowing_kernel
+def _digits_value(text: Word, count: int) -> int:
+    """Return the number that the first `count` (0..8) digits make; `text` as above."""
+    shift = Word(32 - 4 * count)  # half of it, as a shift by 64 is undefined
+    return _eight_digits((text << shift) << shift)
 
 
 # ---------------------------------------------------------------------------- JSON
 
 
-@kernel
+@borrowing_kernel
 def _byte(buffer: Bytes, at: int) -> int:
     """Return one byte as a number; an unsigned index spares the test for a negative one."""
     return np.int64(buffer[np.uint64(at)])  # type: ignore[return-value]
 
 
-@kernel
+@borrowing_kernel
 def _space(buffer: Bytes, at: int) -> int:
     while True:
         byte = _byte(buffer, at)
@@ -149,50 +280,69 @@ def _space(buffer: Bytes, at: int) -> int:
         at += 1
 
 
-@kernel
+@borrowing_kernel
 def _is_hex(byte: int) -> bool:
     return 48 <= byte <= 57 or 65 <= byte <= 70 or 97 <= byte <= 102
 
 
-@kernel
+@borrowing_kernel
+def _escape(buffer: Bytes, at: int) -> int:
+    """Return the last byte of the escape that begins at a backslash."""
+    byte = _byte(buffer, at + 1)
+    if byte == 117:  # \\uXXXX
+        for place in range(at + 2, at + 6):
+            if not _is_hex(_byte(buffer, place)):
+                return -SYNTAX
+        return at + 5
+    if (
+        byte == _QUOTE
+        or byte == _BACKSLASH
+        or byte == 47
+        or byte == 98
+        or byte == 102
+        or byte == 110
+        or byte == 114
+        or byte == 116
+    ):
+        return at + 1
+    return -SYNTAX
+
+
+@borrowing_kernel
 def _string(buffer: Bytes, at: int) -> int:
     at += 1
     while True:
+        word = _word(buffer, at)
+        quotes = word ^ _QUOTES
+        backslashes = word ^ _BACKSLASHES
+        plain = ((word & _LOW_BITS) + _TO_SPACE) | word
+        plain &= ((quotes & _LOW_BITS) + _LOW_BITS) | quotes
+        plain &= ((backslashes & _LOW_BITS) + _LOW_BITS) | backslashes
+        count = _bytes_before(~plain & _HIGH_BITS)
+        at += count
+        if count == 8:
+            continue
         byte = _byte(buffer, at)
         if byte == _QUOTE:
             return at + 1
         if byte < 32:
             return -SYNTAX
-        if byte == _BACKSLASH:
-            at += 1
-            byte = _byte(buffer, at)
-            if byte == 117:  # \uXXXX
-                for _ in range(4):
-                    at += 1
-                    if not _is_hex(_byte(buffer, at)):
-                        return -SYNTAX
-            elif not (
-                byte == _QUOTE
-                or byte == _BACKSLASH
-                or byte == 47
-                or byte == 98
-                or byte == 102
-                or byte == 110
-                or byte == 114
-                or byte == 116
-            ):
-                return -SYNTAX
+        at = _escape(buffer, at)
+        if at < 0:
+            return at
         at += 1
 
 
-@kernel
+@borrowing_kernel
 def _digits(buffer: Bytes, at: int) -> int:
-    while 48 <= _byte(buffer, at) <= 57:
-        at += 1
-    return at
+    while True:
+        count = _digits_in(_word(buffer, at) ^ _ZERO_DIGITS)
+        at += count
+        if count < 8:
+            return at
 
 
-@kernel
+@borrowing_kernel
 def _number(buffer: Bytes, at: int) -> int:
     if _byte(buffer, at) == _MINUS:
         at += 1
@@ -219,7 +369,7 @@ def _number(buffer: Bytes, at: int) -> int:
     return at
 
 
-@kernel
+@borrowing_kernel
 def _literal(buffer: Bytes, at: int) -> int:
     if _byte(buffer, at) == 116:  # true
         if (
@@ -246,7 +396,7 @@ def _literal(buffer: Bytes, at: int) -> int:
     return -SYNTAX
 
 
-@kernel
+@borrowing_kernel
 def _key(buffer: Bytes, at: int) -> int:
     """Skip `"key" :` and the space after it."""
     if _byte(buffer, at) != _QUOTE:
@@ -260,7 +410,7 @@ def _key(buffer: Bytes, at: int) -> int:
     return _space(buffer, at + 1)
 
 
-@kernel
+@borrowing_kernel
 def _value(buffer: Bytes, at: int) -> int:
     """Skip any JSON value, strictly; what is open is remembered in the bits of a number."""
     open_objects = 0
@@ -313,7 +463,7 @@ def _value(buffer: Bytes, at: int) -> int:
 # ------------------------------------------------------------------------- numbers
 
 
-@kernel
+@borrowing_kernel
 def _price(buffer: Bytes, at: int, decimals: int, tick_units: int) -> tuple[int, int]:
     """Read a quoted decimal as a whole number of ticks: (position behind it, ticks)."""
     if _byte(buffer, at) != _QUOTE:
@@ -355,7 +505,7 @@ def _price(buffer: Bytes, at: int, decimals: int, tick_units: int) -> tuple[int,
     return at + 1, units
 
 
-@kernel
+@borrowing_kernel
 def _quotient(mantissa: int, divisor: int) -> float:
     """Return mantissa / divisor correctly rounded, both below 10**18, by long division."""
     quotient = mantissa // divisor
@@ -379,7 +529,7 @@ def _quotient(mantissa: int, divisor: int) -> float:
     return math.ldexp(float(head), exponent + shift)
 
 
-@kernel
+@borrowing_kernel
 def _long_decimal(buffer: Bytes, begin: int, end: int) -> tuple[bool, float]:
     """Read up to 18 significant digits exactly, for decimals that exceed the fast path."""
     last = end
@@ -415,7 +565,7 @@ def _long_decimal(buffer: Bytes, begin: int, end: int) -> tuple[bool, float]:
     return True, _quotient(mantissa, _TEN[fraction])
 
 
-@kernel
+@borrowing_kernel
 def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
     """Read a quoted decimal without sign as the nearest float64: (position behind it, value).
 
@@ -458,7 +608,7 @@ def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
     return at + 1, value
 
 
-@kernel
+@borrowing_kernel
 def _signed_decimal(buffer: Bytes, at: int) -> tuple[int, float]:
     """Read a quoted decimal with an optional minus."""
     if _byte(buffer, at) == _QUOTE and _byte(buffer, at + 1) == _MINUS:
@@ -481,59 +631,63 @@ def _signed_decimal(buffer: Bytes, at: int) -> tuple[int, float]:
     return _decimal(buffer, at)
 
 
-@kernel
+@borrowing_kernel
 def _whole(buffer: Bytes, begin: int, end: int) -> int:
     """Read a JSON number that is a whole number of up to 18 digits; negative: an error."""
     if end - begin > _MAX_DIGITS:
         return -NUMBER
     number = 0
-    for at in range(begin, end):
-        byte = _byte(buffer, at)
-        if byte < 48 or byte > 57:
+    while begin < end:
+        text = _word(buffer, begin) ^ _ZERO_DIGITS
+        count = min(8, end - begin)
+        if _digits_in(text) < count:
             return -NUMBER
-        number = number * 10 + (byte - 48)
+        number = number * _TEN[count] + _digits_value(text, count)
+        begin += count
     return number
 
 
 # --------------------------------------------------------------------------- names
 
 
-@kernel
-def _pack(buffer: Bytes, begin: int, end: int) -> tuple[int, int]:
-    """Return a text of up to 16 bytes as two little-endian numbers."""
-    low = 0
-    high = 0
-    for at in range(begin, min(end, begin + 8)):
-        low |= _byte(buffer, at) << (8 * (at - begin))
-    for at in range(begin + 8, end):
-        high |= _byte(buffer, at) << (8 * (at - begin - 8))
-    return low, high
+@borrowing_kernel
+def _pack(buffer: Bytes, begin: int, end: int) -> tuple[Word, Word]:
+    """Return a text of up to 16 bytes as two words, the second zero if it has up to 8."""
+    length = end - begin
+    if length <= 8:
+        return _word(buffer, begin) & _FIRST[length], Word(0)
+    return _word(buffer, begin), _word(buffer, begin + 8) & _FIRST[length - 8]
 
 
-@kernel
-def _is_text(buffer: Bytes, at: int, end: int, name: tuple[int, int]) -> bool:
+@borrowing_kernel
+def _is_text(buffer: Bytes, at: int, end: int, name: tuple[Word, Word]) -> bool:
     """Say whether the JSON value between the positions is the string `name`."""
-    if _byte(buffer, at) != _QUOTE or end - at > 18:
+    if _byte(buffer, at) != _QUOTE or end - at < 2 or end - at > 18:
         return False
     low, high = _pack(buffer, at + 1, end - 1)
-    return low == name[0] and high == name[1]
+    return bool(low == name[0]) and bool(high == name[1])
 
 
-@kernel
+@borrowing_kernel
+def _letter(byte: int) -> int:
+    """Return the number of a field named by one letter, or -1."""
+    if 65 <= byte <= 90:
+        return byte - 65
+    if 97 <= byte <= 122:
+        return byte - 71
+    return -1
+
+
+@borrowing_kernel
 def _field(buffer: Bytes, begin: int, end: int) -> int:
     """Return the number of a field that is kept, or -1."""
     length = end - begin
     if length == 1:
-        byte = _byte(buffer, begin)
-        if 65 <= byte <= 90:
-            return byte - 65
-        if 97 <= byte <= 122:
-            return byte - 71
-        return -1
+        return _letter(_byte(buffer, begin))
     if length == 0 or length > 12:
         return -1
     low, high = _pack(buffer, begin, end)
-    if high == 0:
+    if high == Word(0):
         if low == _NAME_PU[0]:
             return _PU
         if low == _NAME_STREAM[0]:
@@ -556,14 +710,14 @@ def _field(buffer: Bytes, begin: int, end: int) -> int:
     return -1
 
 
-@kernel
+@borrowing_kernel
 def _upper(byte: int) -> int:
     return byte - 32 if 97 <= byte <= 122 else byte
 
 
-@kernel
+@borrowing_kernel
 def _find(
-    buffer: Bytes, begin: int, end: int, fold: bool, names: Bytes, slots: Longs, market: Rows
+    buffer: Bytes, begin: int, end: int, fold: bool, names: Bytes, slots: Longs, market: Records
 ) -> int:
     """Look a venue symbol up in the hash table; -2 if it is not there."""
     mask = slots.size - 1
@@ -574,8 +728,8 @@ def _find(
     slot = code & mask
     while slots[slot] >= 0:
         found = slots[slot]
-        first = market["name_begin"][found]
-        if market["name_end"][found] - first == end - begin:
+        first = market[found].name_begin
+        if market[found].name_end - first == end - begin:
             equal = True
             for k in range(end - begin):
                 byte = _byte(buffer, begin + k)
@@ -590,7 +744,7 @@ def _find(
     return -2
 
 
-@kernel
+@borrowing_kernel
 def hash_slot(name: Bytes, mask: int) -> int:
     """Return the slot where `_find` starts to look for a name."""
     code = 0
@@ -602,7 +756,7 @@ def hash_slot(name: Bytes, mask: int) -> int:
 # -------------------------------------------------------------------------- scanning
 
 
-@kernel
+@borrowing_kernel
 def _level(buffer: Bytes, at: int, decimals: int, tick_units: int) -> tuple[int, int, float]:
     """Read one `["price","quantity"]` in any form: (position behind it, ticks, quantity)."""
     if _byte(buffer, at) != _OPEN_LIST:
@@ -627,205 +781,238 @@ def _level(buffer: Bytes, at: int, decimals: int, tick_units: int) -> tuple[int,
     return at + 1, tick, quantity
 
 
-@kernel
-def _levels(
-    buffer: Bytes, at: int, events: Rows, row: int, side: int, decimals: int, tick_units: int
+@borrowing_kernel
+def _usual_levels(
+    buffer: Bytes, at: int, events: Records, row: int, side: int, market: Record
 ) -> tuple[int, int]:
-    """Decode `[["price","quantity"],...]` into rows: (position behind it, next free row).
+    """Decode levels from `at` on while they look like the first: (position behind, next row).
 
-    Most bytes of a feed pass here, so a level in the form that the venue sends is read in
-    place: calls in this loop would cost several times the reading. Where anything is unusual,
-    spaces, long numbers or an error, `_level` reads the same level again and decides.
+    Nearly all bytes of a feed pass here. The venue writes all prices of an instrument with the
+    same decimals, its quantities likewise, and most prices of a list have the same length. So
+    the layout of the first level is measured, and in the others it is not looked for but only
+    checked. What is laid out otherwise, has more than 8 digits that count, is off the grid or
+    no level at all, is left to the caller.
     """
-    ticks = events["price_tick"]
-    values = events["value"]
-    sides = events["side"]
+    decimals = market.price_decimals
+    start = at + 2  # of the price
+    whole = _digits_in(_word(buffer, start) ^ _ZERO_DIGITS)
+    point = 1 if _byte(buffer, start + whole) == _DOT else 0
+    to_fraction = whole + point
+    fraction = _digits_in(_word(buffer, start + to_fraction) ^ _ZERO_DIGITS)
+    kept = min(fraction, decimals)
+    to_zeros = to_fraction + kept
+    to_quote = to_fraction + fraction
+    first = to_quote + 3
+    digits = _digits_in(_word(buffer, start + first) ^ _ZERO_DIGITS)
+    size_stop = _byte(buffer, start + first + digits)
+    size_point = 1 if size_stop == _DOT else 0
+    size_fraction = _digits_in(_word(buffer, start + first + digits + size_point) ^ _ZERO_DIGITS)
+    size_kept = min(size_fraction, market.quantity_decimals)
+    # The zero before the point of a small price is no digit that counts.
+    is_small = point == 1 and whole == 1 and _byte(buffer, start) == 48
+    counted = 0 if is_small else whole
+    if (
+        _byte(buffer, at) != _OPEN_LIST
+        or _byte(buffer, at + 1) != _QUOTE
+        or whole == 0
+        or whole + point > 8
+        or counted + kept > 8
+        or (point == 1) != (fraction > 0)
+        or (size_point == 1) != (size_fraction > 0)
+        or whole + decimals > _MAX_DIGITS
+    ):
+        return at, row
+    to_behind = to_fraction - counted
+    front = _FIRST[counted]
+    back = _FIRST[counted + kept] ^ front
+    shift = Word(32 - 4 * (counted + kept))
+    exact = (_FIRST[to_fraction] ^ _FIRST[whole]) | (_FIRST[whole] ^ front)
+    layout = _word(buffer, start) & exact
+    zeros = _FIRST[fraction - kept]
+    scale = _TEN[decimals - kept]
+    tick_units = market.tick_units
+    to_size_zeros = size_point + size_kept
+    size_zeros = _FIRST[size_fraction - size_kept]
+    divisor = _TEN_FLOAT[size_kept]
+    marks = _marks(_EVENT_DEPTH, side, 0)
+    while True:
+        head = _word(buffer, start)
+        price = (head & front) | (_word(buffer, start + to_behind) & back)
+        price = ((price ^ _ZERO_DIGITS) << shift) << shift
+        if (
+            head & exact != layout
+            or _others_in(price) != Word(0)
+            or (_word(buffer, start + to_zeros) ^ _ZERO_DIGITS) & zeros != Word(0)
+            or _word(buffer, start + to_quote) & _FIRST[3] != _BETWEEN_NUMBERS
+        ):
+            return at, row
+        place = start + first
+        head = _word(buffer, place)
+        digits = _digits_in(head ^ _ZERO_DIGITS)
+        if digits == 0 or digits + size_kept > 8 or _byte(buffer, place + digits) != size_stop:
+            return at, row
+        front_of_size = _FIRST[digits]
+        size = (head & front_of_size) | (_word(buffer, place + size_point) & ~front_of_size)
+        size_shift = Word(32 - 4 * (digits + size_kept))
+        size = ((size ^ _ZERO_DIGITS) << size_shift) << size_shift
+        place += digits + to_size_zeros
+        if _others_in(size) != Word(0) or (
+            _word(buffer, place) ^ _ZERO_DIGITS
+        ) & size_zeros != Word(0):
+            return at, row
+        place += size_fraction - size_kept
+        tail = _word(buffer, place)
+        if tail & _FIRST[2] != _END_OF_LEVEL:
+            return at, row
+        tick = _eight_digits(price) * scale
+        if tick_units != 1:
+            units = tick
+            tick = units // tick_units
+            if tick * tick_units != units:
+                return at, row
+        event = events[Word(row)]
+        event.price_tick = tick
+        event.value = _eight_digits(size) / divisor
+        event.marks = marks
+        row += 1
+        at = place + 2
+        if tail & _FIRST[5] != _BETWEEN_LEVELS:
+            return at, row
+        start = place + 5
+
+
+@borrowing_kernel
+def _levels(
+    buffer: Bytes, at: int, events: Records, row: int, side: int, market: Record
+) -> tuple[int, int]:
+    """Decode `[["price","quantity"],...]` into rows: (position behind it, next free row)."""
     at = _space(buffer, at + 1)
     if _byte(buffer, at) == _CLOSE_LIST:
         return at + 1, row
     while True:
-        is_usual = False
-        units = 0
-        mantissa = 0
-        fraction = 0
-        place = at + 2
-        if _byte(buffer, at) == _OPEN_LIST and _byte(buffer, at + 1) == _QUOTE:
-            digit = _byte(buffer, place) - 48
-            while 0 <= digit <= 9:
-                units = units * 10 + digit
-                place += 1
-                digit = _byte(buffer, place) - 48
-            whole = place - at - 2
-            left = decimals
-            if digit == _DOT - 48:
-                place += 1
-                digit = _byte(buffer, place) - 48
-                while left > 0 and 0 <= digit <= 9:
-                    units = units * 10 + digit
-                    left -= 1
-                    place += 1
-                    digit = _byte(buffer, place) - 48
-                while digit == 0:  # zeros beyond the grid
-                    place += 1
-                    digit = _byte(buffer, place) - 48
-            is_usual = (
-                digit == _QUOTE - 48
-                and 0 < whole <= _MAX_DIGITS - decimals
-                and _byte(buffer, place - 1) != _DOT
-                and _byte(buffer, place + 1) == _COMMA
-                and _byte(buffer, place + 2) == _QUOTE
-            )
-            if left > 0 and is_usual:
-                units *= _TEN[left]
-        if is_usual:
-            place += 3
-            begin = place
-            digit = _byte(buffer, place) - 48
-            while 0 <= digit <= 9:
-                mantissa = mantissa * 10 + digit
-                place += 1
-                digit = _byte(buffer, place) - 48
-            whole = place - begin
-            if digit == _DOT - 48:
-                place += 1
-                begin = place
-                digit = _byte(buffer, place) - 48
-                while 0 <= digit <= 9:
-                    mantissa = mantissa * 10 + digit
-                    place += 1
-                    digit = _byte(buffer, place) - 48
-                fraction = place - begin
-                if fraction == 0:
-                    whole = 0
-            is_usual = (
-                digit == _QUOTE - 48
-                and whole > 0
-                and whole + fraction <= _FAST_DIGITS
-                and _byte(buffer, place + 1) == _CLOSE_LIST
-            )
-        tick = units
-        if is_usual and tick_units != 1:
-            tick = units // tick_units
-            is_usual = tick * tick_units == units
-        if is_usual:
-            at = place + 2
-            quantity = mantissa / _TEN_FLOAT[fraction]
-        else:
-            at, tick, quantity = _level(buffer, at, decimals, tick_units)
+        first = row
+        at, row = _usual_levels(buffer, at, events, row, side, market)
+        if row == first:
+            at, tick, quantity = _level(buffer, at, market.price_decimals, market.tick_units)
             if at < 0:
                 return at, row
-        free = np.uint64(row)
-        ticks[free] = tick
-        values[free] = quantity
-        sides[free] = side
-        row += 1
+            event = events[Word(row)]
+            event.price_tick = tick
+            event.value = quantity
+            event.marks = _marks(_EVENT_DEPTH, side, 0)
+            row += 1
+        at = _space(buffer, at)
+        if _byte(buffer, at) == _CLOSE_LIST:
+            return at + 1, row
         if _byte(buffer, at) != _COMMA:
-            at = _space(buffer, at)
-            if _byte(buffer, at) == _CLOSE_LIST:
-                return at + 1, row
-            if _byte(buffer, at) != _COMMA:
-                return -SYNTAX, row
-        at += 1
-        if _byte(buffer, at) != _OPEN_LIST:
-            at = _space(buffer, at)
+            return -SYNTAX, row
+        at = _space(buffer, at + 1)
 
 
-@kernel
+@borrowing_kernel
 def _side_levels(
-    buffer: Bytes, at: int, field: int, instrument: int, state: Longs, market: Rows, events: Rows
+    buffer: Bytes,
+    at: int,
+    field: int,
+    instrument: int,
+    scan: Record,
+    market: Records,
+    events: Records,
 ) -> int:
     """Decode the level list of a field into the next rows; a snapshot keeps one row before."""
-    if (field == _BIDS or field == _ASKS) and state[_ROW] == state[_BASE]:
-        state[_ROW] += 1
+    if (field == _BIDS or field == _ASKS) and scan.row == scan.base:
+        scan.row += 1
     side = _BID if field == _b or field == _BIDS else _ASK
     at, row = _levels(
         buffer,
         at,
         events,
-        state[_ROW],
+        scan.row,
         side,
-        market["price_decimals"][instrument],
-        market["tick_units"][instrument],
+        market[instrument],
     )
-    state[_ROW] = row
-    state[_DECODED] |= 1 << field
+    scan.row = row
+    scan.decoded |= 1 << field
     return at
 
 
-@kernel
+@borrowing_kernel
 def _scan(
     buffer: Bytes,
     at: int,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     names: Bytes,
     slots: Longs,
-    market: Rows,
-    events: Rows,
+    market: Records,
+    events: Records,
 ) -> int:
     """Scan the object at `at`, and the object under its key "data", noting where fields are.
 
     `starts` and `ends` have one row for each of the two objects. Returns the position behind.
     """
     level = 0
-    state[_SEEN] = 0
-    state[_SEEN + 1] = 0
-    state[_FOUND] = -1
-    state[_FOUND + 1] = -1
-    state[_DECODED] = 0
-    state[_NESTED] = 0
+    scan.seen[0] = 0
+    scan.seen[1] = 0
+    scan.found[0] = -1
+    scan.found[1] = -1
+    scan.decoded = 0
+    scan.nested = 0
     at = _space(buffer, at + 1)
     if _byte(buffer, at) == _CLOSE_OBJECT:
         return at + 1
     while True:
         if _byte(buffer, at) != _QUOTE:
             return -SYNTAX
-        begin = at + 1
-        at = _string(buffer, at)
-        if at < 0:
-            return at
-        field = _field(buffer, begin, at - 1)
-        if _byte(buffer, at) != _COLON:
+        key = _word(buffer, at)
+        field = _letter(_byte(buffer, at + 1))
+        if key & _NOT_LETTER == _LETTER_KEY and field >= 0:
+            at += 4
+        else:
+            begin = at + 1
+            at = _string(buffer, at)
+            if at < 0:
+                return at
+            field = _field(buffer, begin, at - 1)
             at = _space(buffer, at)
             if _byte(buffer, at) != _COLON:
                 return -SYNTAX
-        at = _space(buffer, at + 1)
+            at += 1
+        at = _space(buffer, at)
         byte = _byte(buffer, at)
         enters = False
         if field < 0:
             at = _value(buffer, at)
         else:
             bit = 1 << field
-            if state[_SEEN + level] & bit:
+            if scan.seen[level] & bit:
                 return -REPEATED
-            state[_SEEN + level] |= bit
-            starts[level, field] = at
-            ends[level, field] = -1
+            scan.seen[level] |= bit
+            scan.begin[level, field] = at
+            scan.end[level, field] = -1
             if field == _DATA and level == 0 and byte == _OPEN_OBJECT:
-                state[_NESTED] = 1
-                state[_DECODED] = 0  # lists beside "data" are none of its book
-                state[_ROW] = state[_BASE]
+                scan.nested = 1
+                scan.decoded = 0  # lists beside "data" are none of its book
+                scan.row = scan.base
                 level = 1
                 at = _space(buffer, at + 1)
                 enters = _byte(buffer, at) != _CLOSE_OBJECT
             else:
                 is_levels = (
                     byte == _OPEN_LIST
-                    and level == state[_NESTED]
+                    and level == scan.nested
                     and (field == _b or field == _a or field == _BIDS or field == _ASKS)
                 )
-                instrument = state[_HINT] if state[_HINT] >= 0 else state[_FOUND + level]
+                instrument = scan.hint if scan.hint >= 0 else scan.found[level]
                 if is_levels and instrument >= 0:
-                    at = _side_levels(buffer, at, field, instrument, state, market, events)
+                    at = _side_levels(buffer, at, field, instrument, scan, market, events)
                 else:
                     at = _value(buffer, at)
                 if at < 0:
                     return at
-                ends[level, field] = at
+                scan.end[level, field] = at
                 if (field == _s or field == _SYMBOL_NAME) and byte == _QUOTE:
-                    state[_FOUND + level] = _find(
-                        buffer, starts[level, field] + 1, at - 1, False, names, slots, market
+                    scan.found[level] = _find(
+                        buffer, scan.begin[level, field] + 1, at - 1, False, names, slots, market
                     )
         if at < 0:
             return at
@@ -846,7 +1033,7 @@ def _scan(
             level = 0
 
 
-@kernel
+@borrowing_kernel
 def _stream_symbol_end(buffer: Bytes, begin: int, end: int) -> int:
     """Return where the symbol ends in a stream name such as btcusdt@depth@100ms."""
     for at in range(begin, end):
@@ -855,7 +1042,7 @@ def _stream_symbol_end(buffer: Bytes, begin: int, end: int) -> int:
     return end
 
 
-@kernel
+@borrowing_kernel
 def _is_partial_book(buffer: Bytes, begin: int, end: int) -> bool:
     """Say whether a stream is btcusdt@depth20: whole top levels under the look of a change."""
     at = _stream_symbol_end(buffer, begin, end)
@@ -865,22 +1052,24 @@ def _is_partial_book(buffer: Bytes, begin: int, end: int) -> bool:
     return low == _NAME_AT_DEPTH[0] and 48 <= _byte(buffer, at + 6) <= 57
 
 
-@kernel
+@borrowing_kernel
 def _has(seen: int, field: int) -> bool:
     return seen >> field & 1 == 1
 
 
-@kernel
-def _kind_of(buffer: Bytes, starts: Longs, ends: Longs, state: Longs) -> int:
+@borrowing_kernel
+def _kind_of(buffer: Bytes, scan: Record) -> int:
     """Say which of the known messages was scanned."""
-    level = state[_NESTED]
-    seen = state[_SEEN + level]
-    is_wrapped = _has(state[_SEEN], _STREAM) and _has(state[_SEEN], _DATA)
-    if is_wrapped and _is_partial_book(buffer, starts[0, _STREAM] + 1, ends[0, _STREAM] - 1):
+    level = scan.nested
+    seen = scan.seen[level]
+    is_wrapped = _has(scan.seen[0], _STREAM) and _has(scan.seen[0], _DATA)
+    if is_wrapped and _is_partial_book(
+        buffer, scan.begin[0, _STREAM] + 1, scan.end[0, _STREAM] - 1
+    ):
         return OTHER
     if _has(seen, _e):
-        at = starts[level, _e]
-        end = ends[level, _e]
+        at = scan.begin[level, _e]
+        end = scan.end[level, _e]
         if _is_text(buffer, at, end, _NAME_BOOK_TICKER):
             return BOOK_TICKER
         if _is_text(buffer, at, end, _NAME_DEPTH_UPDATE):
@@ -902,43 +1091,45 @@ def _kind_of(buffer: Bytes, starts: Longs, ends: Longs, state: Longs) -> int:
     return OTHER
 
 
-@kernel
+@borrowing_kernel
 def _instrument_of(
     buffer: Bytes,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     names: Bytes,
     slots: Longs,
-    market: Rows,
+    market: Records,
 ) -> int:
     """Return the instrument that the hint, the symbol or the stream names; -1 none, -2 unknown."""
-    found = state[_FOUND + state[_NESTED]]
-    if state[_HINT] >= 0:
-        return state[_HINT] if found == -1 or found == state[_HINT] else -2
-    if found == -1 and _has(state[_SEEN], _STREAM) and _byte(buffer, starts[0, _STREAM]) == _QUOTE:
-        begin = starts[0, _STREAM] + 1
-        end = _stream_symbol_end(buffer, begin, ends[0, _STREAM] - 1)
+    found = scan.found[scan.nested]
+    if scan.hint >= 0:
+        return scan.hint if found == -1 or found == scan.hint else -2
+    if (
+        found == -1
+        and _has(scan.seen[0], _STREAM)
+        and _byte(buffer, scan.begin[0, _STREAM]) == _QUOTE
+    ):
+        begin = scan.begin[0, _STREAM] + 1
+        end = _stream_symbol_end(buffer, begin, scan.end[0, _STREAM] - 1)
         return _find(buffer, begin, end, True, names, slots, market)
     return int(found)
 
 
-@kernel
-def _id(buffer: Bytes, starts: Longs, ends: Longs, level: int, seen: int, field: int) -> int:
+@borrowing_kernel
+def _id(buffer: Bytes, scan: Record, level: int, seen: int, field: int) -> int:
     """Read a whole number; negative: minus the error code."""
     if not _has(seen, field):
         return -FIELD
-    return _whole(buffer, starts[level, field], ends[level, field])
+    return _whole(buffer, scan.begin[level, field], scan.end[level, field])
 
 
-@kernel
+@borrowing_kernel
 def _nanoseconds(
-    buffer: Bytes, starts: Longs, ends: Longs, level: int, seen: int, field: int, default: int
+    buffer: Bytes, scan: Record, level: int, seen: int, field: int, default: int
 ) -> int:
     """Read milliseconds as nanoseconds; where the field is missing, `default`."""
     if not _has(seen, field):
         return default
-    number = _whole(buffer, starts[level, field], ends[level, field])
+    number = _whole(buffer, scan.begin[level, field], scan.end[level, field])
     if number < 0:
         return number
     if number > _MAX_MS:
@@ -946,354 +1137,333 @@ def _nanoseconds(
     return number * 1_000_000
 
 
-@kernel
-def _put(
-    events: Rows, row: int, kind: int, side: int, tick: int, value: float, sequence: int
-) -> None:
-    events["kind"][row] = kind
-    events["side"][row] = side
-    events["price_tick"][row] = tick
-    events["value"][row] = value
-    events["sequence"][row] = sequence
-    events["flags"][row] = 0
+@borrowing_kernel
+def _marks(kind: int, side: int, flags: int) -> int:
+    return kind | (side & 255) << 8 | flags << 16
 
 
-@kernel
+@borrowing_kernel
+def _write(event: Record, marks: int, tick: int, value: float, sequence: int) -> None:
+    """Write a row but for its times."""
+    event.marks = marks
+    event.price_tick = tick
+    event.value = value
+    event.sequence = sequence
+
+
+@borrowing_kernel
+def _put(events: Records, scan: Record, marks: int, tick: int, value: float, sequence: int) -> None:
+    """Write the next row but for its times."""
+    _write(events[Word(scan.row)], marks, tick, value, sequence)
+    scan.row += 1
+
+
+@borrowing_kernel
 def _finish_book(
     buffer: Bytes,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     kind: int,
     instrument: int,
-    market: Rows,
-    message: Any,
-    events: Rows,
+    market: Records,
+    message: Record,
+    events: Records,
 ) -> int:
     """Complete the rows of a change or a snapshot of the book; returns an error code."""
-    level = state[_NESTED]
-    seen = state[_SEEN + level]
+    level = scan.nested
+    seen = scan.seen[level]
     bids, asks = (_b, _a) if kind == DEPTH else (_BIDS, _ASKS)
     for field in (bids, asks):
-        if not _has(seen, field) or _byte(buffer, starts[level, field]) != _OPEN_LIST:
+        if not _has(seen, field) or _byte(buffer, scan.begin[level, field]) != _OPEN_LIST:
             return FIELD
-        if not _has(state[_DECODED], field):
+        if not _has(scan.decoded, field):
             at = _side_levels(
-                buffer, starts[level, field], field, instrument, state, market, events
+                buffer, scan.begin[level, field], field, instrument, scan, market, events
             )
             if at < 0:
                 return -at
-    if state[_DECODED] != (1 << bids) | (1 << asks):
+    if scan.decoded != (1 << bids) | (1 << asks):
         return FIELD
-    last_id = _id(buffer, starts, ends, level, seen, _u if kind == DEPTH else _LAST_UPDATE_ID)
-    first_id = _id(buffer, starts, ends, level, seen, _U) if kind == DEPTH else last_id
+    last_id = _id(buffer, scan, level, seen, _u if kind == DEPTH else _LAST_UPDATE_ID)
+    first_id = _id(buffer, scan, level, seen, _U) if kind == DEPTH else last_id
     if last_id < 0 or first_id < 0:
         return NUMBER if last_id == -NUMBER or first_id == -NUMBER else FIELD
     previous_id = -1
     if kind == DEPTH and _has(seen, _PU):
-        previous_id = _whole(buffer, starts[level, _PU], ends[level, _PU])
+        previous_id = _whole(buffer, scan.begin[level, _PU], scan.end[level, _PU])
         if previous_id < 0:
             return NUMBER
-    message["first_id"] = first_id
-    message["last_id"] = last_id
-    message["previous_id"] = previous_id
-    message["levels"] = state[_ROW] - state[_BASE] - (1 if kind == SNAPSHOT else 0)
-    begin = state[_BASE]
-    kinds = events["kind"]
-    sequences = events["sequence"]
-    flags = events["flags"]
+    message.first_id = first_id
+    message.last_id = last_id
+    message.previous_id = previous_id
+    message.levels = scan.row - scan.base - (1 if kind == SNAPSHOT else 0)
     if kind == SNAPSHOT:
-        _put(events, begin, _EVENT_SNAPSHOT_BEGIN, 0, 0, math.nan, last_id)
-        begin += 1
-    for row in range(begin, state[_ROW]):
-        kinds[row] = _EVENT_DEPTH
-        sequences[row] = last_id
-        flags[row] = 0
+        marks = _marks(_EVENT_SNAPSHOT_BEGIN, 0, 0)
+        _write(events[Word(scan.base)], marks, 0, math.nan, last_id)
     if kind == SNAPSHOT:
-        _put(events, state[_ROW], _EVENT_SNAPSHOT_END, 0, 0, math.nan, last_id)
-        state[_ROW] += 1
-    elif state[_ROW] == state[_BASE]:
+        _put(events, scan, _marks(_EVENT_SNAPSHOT_END, 0, 0), 0, math.nan, last_id)
+    elif scan.row == scan.base:
         # A change of no level still moves the sequence: it travels as a deletion of nothing.
-        _put(events, state[_ROW], _EVENT_DEPTH, _BID, 0, 0.0, last_id)
-        state[_ROW] += 1
+        _put(events, scan, _marks(_EVENT_DEPTH, _BID, 0), 0, 0.0, last_id)
     return 0
 
 
-@kernel
+@borrowing_kernel
 def _finish_ticker(
     buffer: Bytes,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     decimals: int,
     tick_units: int,
-    message: Any,
-    events: Rows,
+    message: Record,
+    events: Records,
 ) -> int:
-    level = state[_NESTED]
-    seen = state[_SEEN + level]
-    update_id = _id(buffer, starts, ends, level, seen, _u)
+    level = scan.nested
+    seen = scan.seen[level]
+    update_id = _id(buffer, scan, level, seen, _u)
     if update_id < 0:
         return -update_id
     for side in (_BID, _ASK):
         price_field, size_field = (_b, _B) if side == _BID else (_a, _A)
         if not _has(seen, price_field) or not _has(seen, size_field):
             return FIELD
-        at, tick = _price(buffer, starts[level, price_field], decimals, tick_units)
+        at, tick = _price(buffer, scan.begin[level, price_field], decimals, tick_units)
         if at < 0:
             return -at
-        at, quantity = _decimal(buffer, starts[level, size_field])
+        at, quantity = _decimal(buffer, scan.begin[level, size_field])
         if at < 0:
             return -at
-        _put(events, state[_ROW], _EVENT_BOOK_TICKER, side, tick, quantity, update_id)
-        state[_ROW] += 1
-    message["first_id"] = update_id
-    message["last_id"] = update_id
+        _put(events, scan, _marks(_EVENT_BOOK_TICKER, side, 0), tick, quantity, update_id)
+    message.first_id = update_id
+    message.last_id = update_id
     return 0
 
 
-@kernel
+@borrowing_kernel
 def _finish_trade(
     buffer: Bytes,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     decimals: int,
     tick_units: int,
-    message: Any,
-    events: Rows,
+    message: Record,
+    events: Records,
 ) -> int:
-    level = state[_NESTED]
-    seen = state[_SEEN + level]
-    trade_id = _id(buffer, starts, ends, level, seen, _t if _has(seen, _t) else _a)
+    level = scan.nested
+    seen = scan.seen[level]
+    trade_id = _id(buffer, scan, level, seen, _t if _has(seen, _t) else _a)
     if trade_id < 0:
         return -trade_id
     if not (_has(seen, _p) and _has(seen, _q) and _has(seen, _m)):
         return FIELD
-    at, tick = _price(buffer, starts[level, _p], decimals, tick_units)
+    at, tick = _price(buffer, scan.begin[level, _p], decimals, tick_units)
     if at < 0:
         return -at
-    at, quantity = _decimal(buffer, starts[level, _q])
+    at, quantity = _decimal(buffer, scan.begin[level, _q])
     if at < 0:
         return -at
-    maker = _byte(buffer, starts[level, _m])
+    maker = _byte(buffer, scan.begin[level, _m])
     if maker != 116 and maker != 102:
         return FIELD
     side = _ASK if maker == 116 else _BID  # m: the buyer is the maker, so the seller was taking
-    row = state[_ROW]
-    _put(events, row, _EVENT_TRADE, side, tick, quantity, trade_id)
-    if _has(seen, _X) and not _is_text(buffer, starts[level, _X], ends[level, _X], _NAME_MARKET):
-        events["flags"][row] = _OFF_MARKET
-    state[_ROW] += 1
-    message["first_id"] = trade_id
-    message["last_id"] = trade_id
+    flags = 0
+    if _has(seen, _X):
+        begin, end = scan.begin[level, _X], scan.end[level, _X]
+        if not _is_text(buffer, begin, end, _NAME_MARKET):
+            flags = _OFF_MARKET
+    _put(events, scan, _marks(_EVENT_TRADE, side, flags), tick, quantity, trade_id)
+    message.first_id = trade_id
+    message.last_id = trade_id
     return 0
 
 
-@kernel
+@borrowing_kernel
 def _is_empty(buffer: Bytes, at: int) -> bool:
     return _byte(buffer, at) == _QUOTE and _byte(buffer, at + 1) == _QUOTE
 
 
-@kernel
-def _finish_mark(buffer: Bytes, starts: Longs, ends: Longs, state: Longs, events: Rows) -> int:
+@borrowing_kernel
+def _finish_mark(buffer: Bytes, scan: Record, events: Records) -> int:
     """Mark and index price, and the funding rate of contracts that have one."""
-    level = state[_NESTED]
-    seen = state[_SEEN + level]
+    level = scan.nested
+    seen = scan.seen[level]
     if not _has(seen, _p):
         return FIELD
-    at, price = _decimal(buffer, starts[level, _p])
+    at, price = _decimal(buffer, scan.begin[level, _p])
     if at < 0:
         return -at
-    _put(events, state[_ROW], _EVENT_MARK_PRICE, 0, 0, price, 0)
-    state[_ROW] += 1
-    if _has(seen, _i) and not _is_empty(buffer, starts[level, _i]):
-        at, price = _decimal(buffer, starts[level, _i])
+    _put(events, scan, _marks(_EVENT_MARK_PRICE, 0, 0), 0, price, 0)
+    if _has(seen, _i) and not _is_empty(buffer, scan.begin[level, _i]):
+        at, price = _decimal(buffer, scan.begin[level, _i])
         if at < 0:
             return -at
-        _put(events, state[_ROW], _EVENT_INDEX_PRICE, 0, 0, price, 0)
-        state[_ROW] += 1
-    next_funding = _nanoseconds(buffer, starts, ends, level, seen, _T, 0)
+        _put(events, scan, _marks(_EVENT_INDEX_PRICE, 0, 0), 0, price, 0)
+    next_funding = _nanoseconds(buffer, scan, level, seen, _T, 0)
     if next_funding < 0:
         return -next_funding
     # Dated contracts pay no funding: the venue sends the time 0, or an empty rate.
-    if next_funding > 0 and _has(seen, _r) and not _is_empty(buffer, starts[level, _r]):
-        at, rate = _signed_decimal(buffer, starts[level, _r])
+    if next_funding > 0 and _has(seen, _r) and not _is_empty(buffer, scan.begin[level, _r]):
+        at, rate = _signed_decimal(buffer, scan.begin[level, _r])
         if at < 0:
             return -at
-        _put(events, state[_ROW], _EVENT_FUNDING_RATE, 0, 0, rate, next_funding)
-        state[_ROW] += 1
+        _put(events, scan, _marks(_EVENT_FUNDING_RATE, 0, 0), 0, rate, next_funding)
     return 0
 
 
-@kernel
+@borrowing_kernel
 def _finish_liquidation(
     buffer: Bytes,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     decimals: int,
     tick_units: int,
-    events: Rows,
+    events: Records,
 ) -> int:
     """A liquidation order: `starts`, `ends` and `state` are those of the inner object."""
-    seen = state[_SEEN]
+    seen = scan.seen[0]
     if not (_has(seen, _S) and _has(seen, _p) and _has(seen, _q)):
         return FIELD
-    if _is_text(buffer, starts[0, _S], ends[0, _S], _NAME_SELL):
+    if _is_text(buffer, scan.begin[0, _S], scan.end[0, _S], _NAME_SELL):
         side = _ASK
-    elif _is_text(buffer, starts[0, _S], ends[0, _S], _NAME_BUY):
+    elif _is_text(buffer, scan.begin[0, _S], scan.end[0, _S], _NAME_BUY):
         side = _BID
     else:
         return FIELD
-    at, tick = _price(buffer, starts[0, _p], decimals, tick_units)
+    at, tick = _price(buffer, scan.begin[0, _p], decimals, tick_units)
     if at < 0:
         return -at
-    at, quantity = _decimal(buffer, starts[0, _q])
+    at, quantity = _decimal(buffer, scan.begin[0, _q])
     if at < 0:
         return -at
-    _put(events, state[_ROW], _EVENT_LIQUIDATION, side, tick, quantity, 0)
-    state[_ROW] += 1
+    _put(events, scan, _marks(_EVENT_LIQUIDATION, side, 0), tick, quantity, 0)
     return 0
 
 
-@kernel
+@borrowing_kernel
 def _partial_instrument(
     buffer: Bytes,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     names: Bytes,
     slots: Longs,
-    market: Rows,
+    market: Records,
 ) -> int:
     """Return the instrument of a frame that broke off, as far as it was told; -1 if not."""
-    if state[_HINT] >= 0:
-        return int(state[_HINT])
-    found = max(state[_FOUND], state[_FOUND + 1])
+    if scan.hint >= 0:
+        return int(scan.hint)
+    found = max(scan.found[0], scan.found[1])
     if found >= 0:
         return int(found)
-    if _has(state[_SEEN], _STREAM) and ends[0, _STREAM] >= 0:
-        return _instrument_of(buffer, starts, ends, state, names, slots, market)
+    if _has(scan.seen[0], _STREAM) and scan.end[0, _STREAM] >= 0:
+        return _instrument_of(buffer, scan, names, slots, market)
     return -1
 
 
-@kernel
+@borrowing_kernel
 def _decode_known(
     buffer: Bytes,
     kind: int,
     ts_recv: int,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     names: Bytes,
     slots: Longs,
-    market: Rows,
-    message: Any,
-    events: Rows,
+    market: Records,
+    message: Record,
+    events: Records,
 ) -> int:
     """Make the rows of a message whose kind is known; returns an error code."""
-    level = state[_NESTED]
-    seen = state[_SEEN + level]
+    level = scan.nested
+    seen = scan.seen[level]
     clock = _E
     if kind == OPEN_INTEREST:
         clock = _TIME
-    elif kind == TRADE and _has(seen, _T):
-        clock = _T
-    ts_event = _nanoseconds(buffer, starts, ends, level, seen, clock, ts_recv)
+    elif (kind == TRADE or kind == BOOK_TICKER) and _has(seen, _T):
+        clock = _T  # when it happened; E, when it was sent, lags by up to some 30 ms
+    ts_event = _nanoseconds(buffer, scan, level, seen, clock, ts_recv)
     if kind == LIQUIDATION:
-        if not _has(seen, _o) or _byte(buffer, starts[level, _o]) != _OPEN_OBJECT:
+        if not _has(seen, _o) or _byte(buffer, scan.begin[level, _o]) != _OPEN_OBJECT:
             return FIELD
-        at = _scan(buffer, starts[level, _o], starts, ends, state, names, slots, market, events)
+        at = _scan(buffer, scan.begin[level, _o], scan, names, slots, market, events)
         if at < 0:
             return -at
         if ts_event >= 0:
-            ts_event = _nanoseconds(buffer, starts, ends, 0, state[_SEEN], _T, ts_event)
-    instrument = _instrument_of(buffer, starts, ends, state, names, slots, market)
+            ts_event = _nanoseconds(buffer, scan, 0, scan.seen[0], _T, ts_event)
+    instrument = _instrument_of(buffer, scan, names, slots, market)
     if instrument == -2:
         return SYMBOL
     if instrument < 0:
         return FIELD
-    message["instrument"] = instrument
+    message.instrument = instrument
     if ts_event < 0:
         return -ts_event
-    decimals = market["price_decimals"][instrument]
-    tick_units = market["tick_units"][instrument]
+    decimals = market[instrument].price_decimals
+    tick_units = market[instrument].tick_units
     error = 0
     if kind != DEPTH and kind != SNAPSHOT:
-        state[_ROW] = state[_BASE]  # lists of levels in it mean something else
+        scan.row = scan.base  # lists of levels in it mean something else
     if kind == DEPTH or kind == SNAPSHOT:
-        error = _finish_book(buffer, starts, ends, state, kind, instrument, market, message, events)
+        error = _finish_book(buffer, scan, kind, instrument, market, message, events)
     elif kind == BOOK_TICKER:
-        error = _finish_ticker(buffer, starts, ends, state, decimals, tick_units, message, events)
+        error = _finish_ticker(buffer, scan, decimals, tick_units, message, events)
     elif kind == TRADE:
-        error = _finish_trade(buffer, starts, ends, state, decimals, tick_units, message, events)
+        error = _finish_trade(buffer, scan, decimals, tick_units, message, events)
     elif kind == MARK_PRICE:
-        error = _finish_mark(buffer, starts, ends, state, events)
+        error = _finish_mark(buffer, scan, events)
     elif kind == LIQUIDATION:
-        error = _finish_liquidation(buffer, starts, ends, state, decimals, tick_units, events)
+        error = _finish_liquidation(buffer, scan, decimals, tick_units, events)
     else:
-        at, interest = _decimal(buffer, starts[level, _OPEN_INTEREST])
+        at, interest = _decimal(buffer, scan.begin[level, _OPEN_INTEREST])
         if at < 0:
             return -at
-        _put(events, state[_ROW], _EVENT_OPEN_INTEREST, 0, 0, interest, 0)
-        state[_ROW] += 1
+        _put(events, scan, _marks(_EVENT_OPEN_INTEREST, 0, 0), 0, interest, 0)
     if error != 0:
         return error
-    message["ts_event"] = ts_event
-    times = events["ts_event"]
-    received = events["ts_recv"]
-    for row in range(state[_BASE], state[_ROW]):
-        times[row] = ts_event
-        received[row] = ts_recv
-    events["flags"][state[_ROW] - 1] |= _LAST
+    message.ts_event = ts_event
+    row = scan.base
+    while row < scan.row:  # an end in memory keeps the compiler from scatter stores, far slower
+        event = events[Word(row)]
+        event.ts_event = ts_event
+        event.ts_recv = ts_recv
+        if kind == DEPTH or kind == SNAPSHOT:
+            event.sequence = message.last_id
+        row += 1
+    events[Word(scan.row - 1)].marks |= _LAST << 16
     return 0
 
 
-@kernel
+@borrowing_kernel
 def _decode_frame(
     buffer: Bytes,
     begin: int,
     end: int,
     ts_recv: int,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     names: Bytes,
     slots: Longs,
-    market: Rows,
-    message: Any,
-    events: Rows,
+    market: Records,
+    message: Record,
+    events: Records,
 ) -> int:
     """Decode one frame into a message and its rows; returns an error code."""
     at = _space(buffer, begin)
-    state[_SEEN] = 0
-    state[_NESTED] = 0
-    state[_FOUND] = -1
+    scan.seen[0] = 0
+    scan.nested = 0
+    scan.found[0] = -1
     if _byte(buffer, at) != _OPEN_OBJECT:
         at = _value(buffer, at)
         if at >= 0 and _space(buffer, at) == end:
             return 0
         return SYNTAX
-    at = _scan(buffer, at, starts, ends, state, names, slots, market, events)
+    at = _scan(buffer, at, scan, names, slots, market, events)
     if at < 0:
-        message["instrument"] = max(
-            -1, _partial_instrument(buffer, starts, ends, state, names, slots, market)
-        )
+        message.instrument = max(-1, _partial_instrument(buffer, scan, names, slots, market))
         return -at
     if _space(buffer, at) != end:
         return SYNTAX
-    kind = _kind_of(buffer, starts, ends, state)
-    message["kind"] = kind
+    kind = _kind_of(buffer, scan)
+    message.kind = kind
     if kind == OTHER:
-        state[_ROW] = state[_BASE]
+        scan.row = scan.base
         return 0
-    return _decode_known(
-        buffer, kind, ts_recv, starts, ends, state, names, slots, market, message, events
-    )
+    return _decode_known(buffer, kind, ts_recv, scan, names, slots, market, message, events)
 
 
-@kernel
+@borrowing_kernel
 def decode(
     buffer: Bytes,
     offsets: Longs,
@@ -1301,58 +1471,56 @@ def decode(
     hints: Longs,
     names: Bytes,
     slots: Longs,
-    market: Rows,
-    messages: Rows,
-    events: Rows,
+    market: Records,
+    messages: Records,
+    events: Records,
+    scans: Records,
 ) -> int:
     """Decode every frame of a batch; returns the number of rows made.
 
     Frame i lies in `buffer[offsets[i] : offsets[i + 1] - 1]`, with a NUL behind it and a few
     more behind the last. A frame with an error makes no rows.
     """
-    starts = np.empty((2, FIELDS), dtype=np.int64)
-    ends = np.empty((2, FIELDS), dtype=np.int64)
-    state = np.zeros(STATE, dtype=np.int64)
+    scan = scans[0]
     rows = 0
     for i in range(offsets.size - 1):
+        hint = hints[i] if hints.size > 0 else -1
         message = messages[i]
-        message["first_id"] = -1
-        message["last_id"] = -1
-        message["previous_id"] = -1
-        message["ts_event"] = ts_recv[i]
-        message["ts_recv"] = ts_recv[i]
-        message["begin"] = rows
-        message["levels"] = 0
-        message["instrument"] = hints[i]
-        message["kind"] = OTHER
-        state[_ROW] = rows
-        state[_BASE] = rows
-        state[_HINT] = hints[i]
+        message.first_id = -1
+        message.last_id = -1
+        message.previous_id = -1
+        message.ts_event = ts_recv[i]
+        message.ts_recv = ts_recv[i]
+        message.begin = rows
+        message.levels = 0
+        message.instrument = hint
+        message.kind = OTHER
+        scan.row = rows
+        scan.base = rows
+        scan.hint = hint
         error = _decode_frame(
             buffer,
             offsets[i],
             offsets[i + 1] - 1,
             ts_recv[i],
-            starts,
-            ends,
-            state,
+            scan,
             names,
             slots,
             market,
             message,
             events,
         )
-        message["error"] = error
+        message.error = error
         if error == 0:
-            rows = state[_ROW]
-        message["end"] = rows
+            rows = scan.row
+        message.end = rows
     return rows
 
 
 # ------------------------------------------------------------------------ discovery
 
 
-@kernel
+@borrowing_kernel
 def _needed_decimals(buffer: Bytes, at: int) -> int:
     """Return the digits after the point of a quoted decimal, trailing zeros not counted."""
     if _byte(buffer, at) != _QUOTE:
@@ -1370,7 +1538,7 @@ def _needed_decimals(buffer: Bytes, at: int) -> int:
     return last + 1 - begin if last >= begin else 0
 
 
-@kernel
+@borrowing_kernel
 def _needed_by_levels(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """Return the decimals that the prices and the quantities of a valid level list need."""
     price = 0
@@ -1397,68 +1565,70 @@ def _needed_by_levels(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     return price, quantity
 
 
-@kernel
+@borrowing_kernel
 def _survey_frame(
     buffer: Bytes,
     begin: int,
     end: int,
-    starts: Longs,
-    ends: Longs,
-    state: Longs,
+    scan: Record,
     names: Bytes,
     slots: Longs,
-    market: Rows,
-    events: Rows,
-    note: Any,
+    market: Records,
+    events: Records,
+    note: Record,
 ) -> None:
     at = _space(buffer, begin)
     if _byte(buffer, at) != _OPEN_OBJECT:
         return
-    at = _scan(buffer, at, starts, ends, state, names, slots, market, events)
+    at = _scan(buffer, at, scan, names, slots, market, events)
     if at < 0 or _space(buffer, at) != end:
         return
-    kind = _kind_of(buffer, starts, ends, state)
-    level = state[_NESTED]
-    if _has(state[_SEEN], _STREAM) and _byte(buffer, starts[0, _STREAM]) == _QUOTE:
-        note["name_begin"] = starts[0, _STREAM] + 1
-        note["name_end"] = _stream_symbol_end(buffer, starts[0, _STREAM] + 1, ends[0, _STREAM] - 1)
-    seen = state[_SEEN + level]
-    note["has_event_type"] = _has(seen, _e)
+    kind = _kind_of(buffer, scan)
+    level = scan.nested
+    if _has(scan.seen[0], _STREAM) and _byte(buffer, scan.begin[0, _STREAM]) == _QUOTE:
+        note.name_begin = scan.begin[0, _STREAM] + 1
+        note.name_end = _stream_symbol_end(
+            buffer, scan.begin[0, _STREAM] + 1, scan.end[0, _STREAM] - 1
+        )
+    seen = scan.seen[level]
+    note.has_event_type = _has(seen, _e)
     if kind == LIQUIDATION:
-        if not _has(seen, _o) or _byte(buffer, starts[level, _o]) != _OPEN_OBJECT:
+        if not _has(seen, _o) or _byte(buffer, scan.begin[level, _o]) != _OPEN_OBJECT:
             return
-        _scan(buffer, starts[level, _o], starts, ends, state, names, slots, market, events)
+        _scan(buffer, scan.begin[level, _o], scan, names, slots, market, events)
         level = 0
-        seen = state[_SEEN]
+        seen = scan.seen[0]
     for field in (_s, _SYMBOL_NAME):
-        if _has(seen, field) and _byte(buffer, starts[level, field]) == _QUOTE:
-            note["name_begin"] = starts[level, field] + 1
-            note["name_end"] = ends[level, field] - 1
+        if _has(seen, field) and _byte(buffer, scan.begin[level, field]) == _QUOTE:
+            note.name_begin = scan.begin[level, field] + 1
+            note.name_end = scan.end[level, field] - 1
     price = 0
     quantity = 0
     for field in (_b, _a, _BIDS, _ASKS):
         if _has(seen, field):
-            if _byte(buffer, starts[level, field]) == _OPEN_LIST:
-                needed, size = _needed_by_levels(buffer, starts[level, field], ends[level, field])
+            if _byte(buffer, scan.begin[level, field]) == _OPEN_LIST:
+                needed, size = _needed_by_levels(
+                    buffer, scan.begin[level, field], scan.end[level, field]
+                )
                 price = max(price, needed)
                 quantity = max(quantity, size)
             elif kind == BOOK_TICKER:
-                price = max(price, _needed_decimals(buffer, starts[level, field]))
+                price = max(price, _needed_decimals(buffer, scan.begin[level, field]))
     if kind == TRADE or kind == LIQUIDATION:
         if _has(seen, _p):
-            price = max(price, _needed_decimals(buffer, starts[level, _p]))
+            price = max(price, _needed_decimals(buffer, scan.begin[level, _p]))
         if _has(seen, _q):
-            quantity = max(quantity, _needed_decimals(buffer, starts[level, _q]))
-    note["kind"] = kind
-    note["price_decimals"] = price
-    note["quantity_decimals"] = quantity
-    note["has_previous_id"] = _has(seen, _PU)
-    note["is_spot_trade"] = _has(seen, _M)
+            quantity = max(quantity, _needed_decimals(buffer, scan.begin[level, _q]))
+    note.kind = kind
+    note.price_decimals = price
+    note.quantity_decimals = quantity
+    note.has_previous_id = _has(seen, _PU)
+    note.is_spot_trade = _has(seen, _M)
     if kind == SNAPSHOT:
-        note["last_id"] = _id(buffer, starts, ends, level, seen, _LAST_UPDATE_ID)
+        note.last_id = _id(buffer, scan, level, seen, _LAST_UPDATE_ID)
     elif kind == DEPTH:
-        note["first_id"] = _id(buffer, starts, ends, level, seen, _U)
-        note["last_id"] = _id(buffer, starts, ends, level, seen, _u)
+        note.first_id = _id(buffer, scan, level, seen, _U)
+        note.last_id = _id(buffer, scan, level, seen, _u)
 
 
 @kernel
@@ -1467,37 +1637,33 @@ def survey(
     offsets: Longs,
     names: Bytes,
     slots: Longs,
-    market: Rows,
-    events: Rows,
-    notes: Rows,
+    market: Records,
+    events: Records,
+    notes: Records,
 ) -> None:
     """Note of every frame which symbol it names and what decimals its numbers need.
 
     The tables are those of a decoder without instruments, and `events` is empty.
     """
-    starts = np.empty((2, FIELDS), dtype=np.int64)
-    ends = np.empty((2, FIELDS), dtype=np.int64)
-    state = np.zeros(STATE, dtype=np.int64)
-    state[_HINT] = -1
+    scan = np.empty(1, dtype=SCAN)[0]
+    scan.hint = -1
     for i in range(offsets.size - 1):
         note = notes[i]
-        note["first_id"] = -1
-        note["last_id"] = -1
-        note["name_begin"] = 0
-        note["name_end"] = 0
-        note["kind"] = OTHER
-        note["price_decimals"] = 0
-        note["quantity_decimals"] = 0
-        note["has_previous_id"] = 0
-        note["has_event_type"] = 0
-        note["is_spot_trade"] = 0
+        note.first_id = -1
+        note.last_id = -1
+        note.name_begin = 0
+        note.name_end = 0
+        note.kind = OTHER
+        note.price_decimals = 0
+        note.quantity_decimals = 0
+        note.has_previous_id = 0
+        note.has_event_type = 0
+        note.is_spot_trade = 0
         _survey_frame(
             buffer,
             offsets[i],
             offsets[i + 1] - 1,
-            starts,
-            ends,
-            state,
+            scan,
             names,
             slots,
             market,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import orjson
 
 from alphaplus.errors import ConfigError
-from alphaplus.events import EventArray, empty_events
+from alphaplus.events import EVENT, EventArray, empty_events
 from alphaplus.feeds import _kernels
 from alphaplus.instruments import Instrument
 
@@ -77,12 +77,13 @@ _MARKET: Final = np.dtype(
     [
         ("price_decimals", "<i8"),
         ("tick_units", "<i8"),
+        ("quantity_decimals", "<i8"),
         ("name_begin", "<i8"),
         ("name_end", "<i8"),
     ]
 )
 _NO_HINT: Final = -1
-_PADDING: Final = b"\0" * 8
+_PADDING: Final = b"\0" * _kernels.PADDING
 _ROWS_PER_FRAME: Final = 4
 """Rows that a frame may make beyond one for each `_BYTES_PER_ROW`."""
 _BYTES_PER_ROW: Final = 10
@@ -123,6 +124,7 @@ class SymbolTable:
             market[index] = (
                 instrument.price_decimals,
                 instrument.tick_units,
+                quantity_decimals(instrument),
                 at,
                 at + len(name),
             )
@@ -146,6 +148,7 @@ class FrameDecoder:
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self.instruments = tuple(instruments)
         self._table = SymbolTable.of(self.instruments)
+        self._scan = np.empty(1, dtype=_kernels.SCAN)
 
     def decode(
         self,
@@ -164,12 +167,12 @@ class FrameDecoder:
             return Decoded(messages, empty_events())
         buffer, offsets = joined(frames)
         capacity = buffer.size // _BYTES_PER_ROW + _ROWS_PER_FRAME * count
-        events = empty_events(capacity)
+        rows = np.empty(capacity, dtype=_kernels.ROW)
         if hints is None:
             hint = np.full(count, _NO_HINT, dtype=np.int64)
         else:
             hint = np.asarray(hints, dtype=np.int64)
-        rows = _kernels.decode(
+        made = _kernels.decode(
             buffer,
             offsets,
             np.asarray(ts_recv, dtype=np.int64),
@@ -178,9 +181,16 @@ class FrameDecoder:
             self._table.slots,
             self._table.market,
             messages,
-            events,
+            rows,
+            self._scan,
         )
-        return Decoded(messages, events[:rows])
+        return Decoded(messages, rows[:made].view(EVENT))
+
+
+def quantity_decimals(instrument: Instrument) -> int:
+    """Return the decimals that multiples of the lot size need."""
+    exponent = instrument.lot_size.normalize().as_tuple().exponent
+    return max(0, -int(exponent))
 
 
 def joined(frames: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.errors import UnknownSymbol
-from alphaplus.events import empty_events
 from alphaplus.feeds import _kernels
 from alphaplus.feeds.binance import MessageKind, SymbolTable, joined
 from alphaplus.instruments import Instrument, InstrumentKind
@@ -155,7 +154,7 @@ def split_pair(pair: str) -> tuple[str, str]:
 
 def _survey(frames: Sequence[bytes]) -> tuple[npt.NDArray[np.void], list[str]]:
     table = SymbolTable.of(())
-    nowhere = empty_events()
+    nowhere = np.empty(0, dtype=_kernels.ROW)
     notes = np.empty(len(frames), dtype=NOTE)
     symbols: list[str] = []
     for at in range(0, len(frames), _CHUNK):  # bounds the memory of the joined text
