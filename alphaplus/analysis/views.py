@@ -82,12 +82,13 @@ def touch(market: Market) -> dict[str, float | None]:
 def book(market: Market, depth: int, now_ns: int) -> dict[str, Any]:
     """Return the best `depth` levels a side with float prices, and how fresh they are."""
     view = market.book.view(depth)
+    known = _known_range(market)
     return {
         **header(market, now_ns),
         "sequence": view.sequence,
         "bids": [list(level) for level in view.bids],
         "asks": [list(level) for level in view.asks],
-        "known_range": _known_range(market),
+        "known_range": None if known is None else list(known),
         "book_hash": market.book.state_hash(),
     }
 
