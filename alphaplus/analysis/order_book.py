@@ -7,7 +7,8 @@ Prices and notionals are in quote currency, quantities in the venue's own unit, 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from alphaplus.events import Side
+from alphaplus.events import EventArray, Kind, Side
+from alphaplus.instruments import Instrument
 
 Levels = tuple[tuple[float, float], ...]
 """(price, quantity), best first."""
@@ -52,6 +53,32 @@ class OrderBookDelta:
     quantity: float
     is_snapshot: bool = False
     """Whether a snapshot told it rather than a change."""
+
+
+def order_book_deltas(instrument: Instrument, events: EventArray) -> list[OrderBookDelta]:
+    """Return the changes of levels among some whole messages, in their order.
+
+    For people and small programs; the tables take the same rows without an object for each.
+    """
+    deltas, in_snapshot = [], False
+    for row in events:
+        kind = row["kind"]
+        if kind in (Kind.SNAPSHOT_BEGIN, Kind.SNAPSHOT_END):
+            in_snapshot = kind == Kind.SNAPSHOT_BEGIN
+        elif kind == Kind.DEPTH and (row["price_tick"] or row["value"]):
+            deltas.append(
+                OrderBookDelta(
+                    symbol=instrument.symbol,
+                    timestamp=int(row["ts_event"]),
+                    exchange=instrument.exchange,
+                    sequence=int(row["sequence"]),
+                    side=Side(int(row["side"])),
+                    price=instrument.price(int(row["price_tick"])),
+                    quantity=float(row["value"]),
+                    is_snapshot=in_snapshot,
+                )
+            )
+    return deltas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,13 @@ import pytest
 from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
+from alphaplus.analysis.order_book import order_book_deltas
 from alphaplus.analysis.registry import MeasureParameters
-from alphaplus.events import EventArray, empty_events
+from alphaplus.events import EventArray, Side, empty_events
 from alphaplus.storage.depth_columns import MEASURED, TOUCH
 from alphaplus.storage.market_rows import MarketRows
 from tests.analysis.capture_tapes import capture_stream
-from tests.book.events import INSTRUMENT
+from tests.book.events import INSTRUMENT, message, snapshot
 
 SECOND = 1_000_000_000
 
@@ -38,6 +39,24 @@ def test_the_measure_of_a_column_has_the_value_that_fills_it(column: str) -> Non
     market, _ = fed(empty_events())
     name, key, *_ = MEASURED[column]
     assert key in views.values_of(market.analyzer, name), column
+
+
+def test_level_updates_are_stored_as_the_deltas_that_they_are() -> None:
+    events = np.concatenate(
+        (
+            snapshot([(Side.BID, 1000, 2.0), (Side.ASK, 1001, 1.0)], 1, SECOND),
+            message([(Side.BID, 0, 0.0)], 2, 2 * SECOND),
+            message([(Side.BID, 999, 1.5), (Side.ASK, 1001, 0.0)], 3, 3 * SECOND),
+        )
+    )
+    market, rows = fed(events)
+    stored = {batch.table: batch.rows for batch in rows.take(0)}["order_book_deltas"]
+    deltas = order_book_deltas(market.instrument, events)
+    assert len(deltas) == len(stored) == 4
+    for delta, row in zip(deltas, stored, strict=True):
+        assert (delta.timestamp, delta.sequence) == (row["time"], row["seq"])
+        assert (delta.price, delta.quantity) == (row["price"], row["qty"])
+        assert (delta.side is Side.ASK, delta.is_snapshot) == (row["side"], row["is_snapshot"])
 
 
 def test_a_recording_fills_snapshots_and_measures(data_dir: Path) -> None:
