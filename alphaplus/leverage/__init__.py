@@ -1,0 +1,1 @@
+"""Margin, liquidation prices and levels, liquidation risk, and leverage advice."""
