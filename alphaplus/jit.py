@@ -73,6 +73,17 @@ def _compiled(function: Function, **options: Any) -> Function:
     config.CACHE_DIR = str(cache_dir())
     config.CACHE_LOCATOR_CLASSES = f"{__name__}.{ContentCacheLocator.__name__}"
     try:  # numba picks the place of a cache when it decorates; other code keeps its own place
-        return cast(Function, _njit(cache=True, nogil=True, **options)(function))
+        dispatcher = _njit(cache=True, nogil=True, **options)(function)
     finally:
         config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = before
+    _kernels.append(dispatcher)
+    return cast(Function, dispatcher)
+
+
+def variants() -> dict[str, int]:
+    """Return how many compiled variants this process has of each kernel that it has used."""
+    return {
+        f"{made.py_func.__module__}.{made.py_func.__name__}": len(made.signatures)
+        for made in _kernels
+        if made.signatures
+    }
