@@ -1,10 +1,13 @@
 """Compiled scanner of Binance frames: JSON bytes to event rows, without a Python object.
 
-The input is one buffer of all frames of a batch with a NUL byte after each. NUL is valid
-nowhere in JSON, so every loop below stops at the end of its frame without a bounds check,
-and a torn frame is a syntax error at its last byte. Where eight bytes are read at once, some
-may lie behind the frame: they are looked at only as far as all before them are valid, and
-`PADDING` bytes behind the last frame are there to be read.
+The input is one buffer of all frames of a batch: the mark `RAW` or `SETTLED`, then each frame,
+all of these with a NUL behind, then `PADDING` bytes. NUL is valid nowhere in JSON, so every
+loop below stops at the end of its frame without a bounds check, and a torn frame is a syntax
+error at its last byte. Where eight bytes are read at once, some may lie behind the frame: they
+are looked at only as far as all before them are valid.
+
+Raw frames have not been looked at. Escapes, bytes beyond ASCII and NUL are rare, so what to make
+of them is settled by the caller: `decode` and `survey` only say that there are some.
 
 A frame is scanned once. Level lists are decoded on the way if the symbol came before them
 (as the venue sends it); in any other key order their place is noted and decoded after.
@@ -29,6 +32,11 @@ Records = npt.NDArray[np.void]
 Record = Any
 """One row of a structured array, by reference: what is set in it is set in the array."""
 
+RAW: Final = 1
+SETTLED: Final = 2
+"""A frame has escapes only where they cannot be avoided, valid UTF-8, and no NUL."""
+FIRST_FRAME: Final = 2
+"""Where the first frame begins."""
 PADDING: Final = 64
 """Bytes that must be readable behind the last frame: a level is read before it is checked."""
 
@@ -52,6 +60,8 @@ NUMBER: Final = 3
 OFF_GRID: Final = 4
 SYMBOL: Final = 5
 REPEATED: Final = 6
+_UNSETTLED: Final = 7
+"""No verdict: the batch is to be settled first."""
 
 # Kinds of messages: `binance.MessageKind` holds the same numbers.
 OTHER: Final = 0
@@ -231,11 +241,12 @@ def _bytes_before(found: Word) -> int:
 
 @borrowing_kernel
 def _others_in(text: Word) -> Word:
-    """Return a word with the high bit of every byte that is no digit, and no other bit.
+    """Return 0 if all bytes are digits; else the lowest high bit set is that of the first other.
 
-    `text` is the word XOR `_ZERO_DIGITS`, so that digits are the bytes 0..9.
+    `text` is the word XOR `_ZERO_DIGITS`, so that digits are the bytes 0..9. Only bytes behind
+    another one are reached by a carry.
     """
-    return (((text & _LOW_BITS) + _TO_TEN) | text) & _HIGH_BITS
+    return ((text + _TO_TEN) | text) & _HIGH_BITS
 
 
 @borrowing_kernel
@@ -315,10 +326,10 @@ def _string(buffer: Bytes, at: int) -> int:
         word = _word(buffer, at)
         quotes = word ^ _QUOTES
         backslashes = word ^ _BACKSLASHES
-        plain = ((word & _LOW_BITS) + _TO_SPACE) | word
-        plain &= ((quotes & _LOW_BITS) + _LOW_BITS) | quotes
-        plain &= ((backslashes & _LOW_BITS) + _LOW_BITS) | backslashes
-        count = _bytes_before(~plain & _HIGH_BITS)
+        plain = (word & _LOW_BITS) + _TO_SPACE
+        plain &= (quotes & _LOW_BITS) + _LOW_BITS
+        plain &= (backslashes & _LOW_BITS) + _LOW_BITS
+        count = _bytes_before((~plain | word) & _HIGH_BITS)
         at += count
         if count == 8:
             continue
@@ -327,9 +338,12 @@ def _string(buffer: Bytes, at: int) -> int:
             return at + 1
         if byte < 32:
             return -SYNTAX
-        at = _escape(buffer, at)
-        if at < 0:
-            return at
+        if _byte(buffer, 0) != SETTLED:
+            return -_UNSETTLED
+        if byte == _BACKSLASH:
+            at = _escape(buffer, at)
+            if at < 0:
+                return at
         at += 1
 
 
@@ -1005,15 +1019,22 @@ def _scan(
                 instrument = scan.hint if scan.hint >= 0 else scan.found[level]
                 if is_levels and instrument >= 0:
                     at = _side_levels(buffer, at, field, instrument, scan, market, events)
+                elif byte == _QUOTE:
+                    at = _string(buffer, at)
+                elif 49 <= byte <= 57:
+                    at = _number(buffer, at)
                 else:
                     at = _value(buffer, at)
                 if at < 0:
                     return at
                 scan.end[level, field] = at
                 if (field == _s or field == _SYMBOL_NAME) and byte == _QUOTE:
-                    scan.found[level] = _find(
+                    found = _find(
                         buffer, scan.begin[level, field] + 1, at - 1, False, names, slots, market
                     )
+                    if scan.found[level] != -1 and scan.found[level] != found:
+                        found = -2  # "s" and "symbol" contradict each other
+                    scan.found[level] = found
         if at < 0:
             return at
         if enters:
@@ -1429,8 +1450,7 @@ def _decode_known(
 @borrowing_kernel
 def _decode_frame(
     buffer: Bytes,
-    begin: int,
-    end: int,
+    at: int,
     ts_recv: int,
     scan: Record,
     names: Bytes,
@@ -1439,34 +1459,45 @@ def _decode_frame(
     message: Record,
     events: Records,
 ) -> int:
-    """Decode one frame into a message and its rows; returns an error code."""
-    at = _space(buffer, begin)
+    """Decode one frame into a message and its rows: the end of it, or minus an error code."""
+    at = _space(buffer, at)
     scan.seen[0] = 0
     scan.nested = 0
     scan.found[0] = -1
-    if _byte(buffer, at) != _OPEN_OBJECT:
+    is_object = _byte(buffer, at) == _OPEN_OBJECT
+    if is_object:
+        at = _scan(buffer, at, scan, names, slots, market, events)
+    else:
         at = _value(buffer, at)
-        if at >= 0 and _space(buffer, at) == end:
-            return 0
-        return SYNTAX
-    at = _scan(buffer, at, scan, names, slots, market, events)
     if at < 0:
-        message.instrument = max(-1, _partial_instrument(buffer, scan, names, slots, market))
-        return -at
-    if _space(buffer, at) != end:
-        return SYNTAX
+        if is_object:
+            instrument = _partial_instrument(buffer, scan, names, slots, market)
+            message.instrument = max(-1, instrument)
+        return at
+    at = _space(buffer, at)
+    if _byte(buffer, at) != 0:
+        return -SYNTAX
+    if not is_object:
+        return at
     kind = _kind_of(buffer, scan)
     message.kind = kind
     if kind == OTHER:
         scan.row = scan.base
-        return 0
-    return _decode_known(buffer, kind, ts_recv, scan, names, slots, market, message, events)
+        return at
+    error = _decode_known(buffer, kind, ts_recv, scan, names, slots, market, message, events)
+    return -error if error != 0 else at
+
+
+@borrowing_kernel
+def _end_of_frame(buffer: Bytes, at: int) -> int:
+    while _byte(buffer, at) != 0:
+        at += 1
+    return at
 
 
 @borrowing_kernel
 def decode(
     buffer: Bytes,
-    offsets: Longs,
     ts_recv: Longs,
     hints: Longs,
     names: Bytes,
@@ -1476,14 +1507,15 @@ def decode(
     events: Records,
     scans: Records,
 ) -> int:
-    """Decode every frame of a batch; returns the number of rows made.
+    """Decode every frame of a batch; returns the number of rows made, -1 if it is unsettled.
 
-    Frame i lies in `buffer[offsets[i] : offsets[i + 1] - 1]`, with a NUL behind it and a few
-    more behind the last. A frame with an error makes no rows.
+    A frame with an error makes no rows. There is one message for each frame; no hints are as
+    good as -1 for each. `scans` is one row of scratch.
     """
     scan = scans[0]
     rows = 0
-    for i in range(offsets.size - 1):
+    at = FIRST_FRAME
+    for i in range(messages.size):
         hint = hints[i] if hints.size > 0 else -1
         message = messages[i]
         message.first_id = -1
@@ -1495,25 +1527,22 @@ def decode(
         message.levels = 0
         message.instrument = hint
         message.kind = OTHER
+        message.error = 0
         scan.row = rows
         scan.base = rows
         scan.hint = hint
-        error = _decode_frame(
-            buffer,
-            offsets[i],
-            offsets[i + 1] - 1,
-            ts_recv[i],
-            scan,
-            names,
-            slots,
-            market,
-            message,
-            events,
-        )
-        message.error = error
-        if error == 0:
+        end = _decode_frame(buffer, at, ts_recv[i], scan, names, slots, market, message, events)
+        if end >= 0:
             rows = scan.row
+        elif end == -_UNSETTLED:
+            return -1
+        else:
+            message.error = -end
+            end = _end_of_frame(buffer, at)
         message.end = rows
+        at = end + 1
+    if at != buffer.size - PADDING:
+        return -1  # a NUL within a frame
     return rows
 
 
@@ -1568,21 +1597,23 @@ def _needed_by_levels(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
 @borrowing_kernel
 def _survey_frame(
     buffer: Bytes,
-    begin: int,
-    end: int,
+    at: int,
     scan: Record,
     names: Bytes,
     slots: Longs,
     market: Records,
     events: Records,
     note: Record,
-) -> None:
-    at = _space(buffer, begin)
+) -> int:
+    """Note one frame; returns minus an error code."""
+    at = _space(buffer, at)
     if _byte(buffer, at) != _OPEN_OBJECT:
-        return
+        return 0
     at = _scan(buffer, at, scan, names, slots, market, events)
-    if at < 0 or _space(buffer, at) != end:
-        return
+    if at < 0:
+        return at
+    if _byte(buffer, _space(buffer, at)) != 0:
+        return -SYNTAX
     kind = _kind_of(buffer, scan)
     level = scan.nested
     if _has(scan.seen[0], _STREAM) and _byte(buffer, scan.begin[0, _STREAM]) == _QUOTE:
@@ -1594,7 +1625,7 @@ def _survey_frame(
     note.has_event_type = _has(seen, _e)
     if kind == LIQUIDATION:
         if not _has(seen, _o) or _byte(buffer, scan.begin[level, _o]) != _OPEN_OBJECT:
-            return
+            return -FIELD
         _scan(buffer, scan.begin[level, _o], scan, names, slots, market, events)
         level = 0
         seen = scan.seen[0]
@@ -1629,25 +1660,27 @@ def _survey_frame(
     elif kind == DEPTH:
         note.first_id = _id(buffer, scan, level, seen, _U)
         note.last_id = _id(buffer, scan, level, seen, _u)
+    return 0
 
 
 @kernel
 def survey(
     buffer: Bytes,
-    offsets: Longs,
     names: Bytes,
     slots: Longs,
     market: Records,
     events: Records,
     notes: Records,
-) -> None:
+) -> bool:
     """Note of every frame which symbol it names and what decimals its numbers need.
 
-    The tables are those of a decoder without instruments, and `events` is empty.
+    Returns whether the batch is settled; if not, the notes say nothing. The tables are those
+    of a decoder without instruments, and `events` is empty.
     """
     scan = np.empty(1, dtype=SCAN)[0]
     scan.hint = -1
-    for i in range(offsets.size - 1):
+    at = FIRST_FRAME
+    for i in range(notes.size):
         note = notes[i]
         note.first_id = -1
         note.last_id = -1
@@ -1659,14 +1692,8 @@ def survey(
         note.has_previous_id = 0
         note.has_event_type = 0
         note.is_spot_trade = 0
-        _survey_frame(
-            buffer,
-            offsets[i],
-            offsets[i + 1] - 1,
-            scan,
-            names,
-            slots,
-            market,
-            events,
-            note,
-        )
+        error = _survey_frame(buffer, at, scan, names, slots, market, events, note)
+        if error == -_UNSETTLED:
+            return False
+        at = _end_of_frame(buffer, at) + 1
+    return bool(at == buffer.size - PADDING)

@@ -82,8 +82,10 @@ _MARKET: Final = np.dtype(
         ("name_end", "<i8"),
     ]
 )
-_NO_HINT: Final = -1
-_PADDING: Final = b"\0" * _kernels.PADDING
+_NO_HINTS: Final = np.empty(0, dtype=np.int64)
+_RAW: Final = bytes([_kernels.RAW])
+_SETTLED: Final = bytes([_kernels.SETTLED])
+_PADDING: Final = b" " * _kernels.PADDING
 _ROWS_PER_FRAME: Final = 4
 """Rows that a frame may make beyond one for each `_BYTES_PER_ROW`."""
 _BYTES_PER_ROW: Final = 10
@@ -165,26 +167,36 @@ class FrameDecoder:
         messages = np.empty(count, dtype=MESSAGE)
         if count == 0:
             return Decoded(messages, empty_events())
-        buffer, offsets = joined(frames)
-        capacity = buffer.size // _BYTES_PER_ROW + _ROWS_PER_FRAME * count
+        times = np.asarray(ts_recv, dtype=np.int64)
+        hint = _NO_HINTS if hints is None else np.asarray(hints, dtype=np.int64)
+        buffer = joined(frames)
+        made, rows = self._decode(buffer, times, hint, messages)
+        if made < 0:
+            made, rows = self._decode(settled(frames), times, hint, messages)
+        return Decoded(messages, np.ndarray(made, EVENT, rows))
+
+    def _decode(
+        self,
+        buffer: npt.NDArray[np.uint8],
+        ts_recv: npt.NDArray[np.int64],
+        hints: npt.NDArray[np.int64],
+        messages: MessageArray,
+    ) -> tuple[int, npt.NDArray[np.void]]:
+        capacity = buffer.size // _BYTES_PER_ROW + _ROWS_PER_FRAME * len(messages)
         rows = np.empty(capacity, dtype=_kernels.ROW)
-        if hints is None:
-            hint = np.full(count, _NO_HINT, dtype=np.int64)
-        else:
-            hint = np.asarray(hints, dtype=np.int64)
+        table = self._table
         made = _kernels.decode(
             buffer,
-            offsets,
-            np.asarray(ts_recv, dtype=np.int64),
-            hint,
-            self._table.names,
-            self._table.slots,
-            self._table.market,
+            ts_recv,
+            hints,
+            table.names,
+            table.slots,
+            table.market,
             messages,
             rows,
             self._scan,
         )
-        return Decoded(messages, rows[:made].view(EVENT))
+        return made, rows
 
 
 def quantity_decimals(instrument: Instrument) -> int:
@@ -193,27 +205,31 @@ def quantity_decimals(instrument: Instrument) -> int:
     return max(0, -int(exponent))
 
 
-def joined(frames: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return the frames as one buffer with a NUL behind each, and where each begins.
+def joined(frames: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """Return the frames as they are in one buffer, as the kernels want it."""
+    return _buffer((_RAW, *frames, _PADDING))
 
-    Escapes in strings and malformed UTF-8 are rare, so they are settled here and not in the
-    kernels: such a frame is written anew without escapes, or emptied if it is no JSON.
+
+def settled(frames: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """Return the frames in one buffer, those with anything rare in them written anew.
+
+    Escapes in strings and malformed UTF-8 are settled here and not in the kernels: such a frame
+    is written without escapes, or emptied if it is no JSON. NUL, valid nowhere in JSON, becomes
+    another byte that is not.
     """
-    text = b"\0".join(frames)
-    if b"\\" in text or not text.isascii():
-        frames = [_plain(frame) for frame in frames]
-        text = b"\0".join(frames)
-    offsets = np.zeros(len(frames) + 1, dtype=np.int64)
-    lengths = np.fromiter(map(len, frames), dtype=np.int64, count=len(frames))
-    np.cumsum(lengths + 1, out=offsets[1:])
-    return np.frombuffer(text + _PADDING, dtype=np.uint8), offsets
+    return _buffer((_SETTLED, *map(_plain, frames), _PADDING))
+
+
+def _buffer(parts: tuple[bytes, ...]) -> npt.NDArray[np.uint8]:
+    text = b"\0".join(parts)
+    return np.ndarray(len(text), np.uint8, text)
 
 
 def _plain(frame: bytes) -> bytes:
-    if b"\\" not in frame and frame.isascii():
-        return frame
-    try:
-        content: Any = orjson.loads(frame)
-        return orjson.dumps(content)
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return b""
+    if b"\\" in frame or not frame.isascii():
+        try:
+            content: Any = orjson.loads(frame)
+            return orjson.dumps(content)
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+            return b""
+    return frame.replace(b"\0", b"\1")

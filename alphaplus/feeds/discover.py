@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from alphaplus.errors import UnknownSymbol
 from alphaplus.feeds import _kernels
-from alphaplus.feeds.binance import MessageKind, SymbolTable, joined
+from alphaplus.feeds.binance import MessageKind, SymbolTable, joined, settled
 from alphaplus.instruments import Instrument, InstrumentKind
 
 QUOTES: Final = (
@@ -158,9 +158,12 @@ def _survey(frames: Sequence[bytes]) -> tuple[npt.NDArray[np.void], list[str]]:
     notes = np.empty(len(frames), dtype=NOTE)
     symbols: list[str] = []
     for at in range(0, len(frames), _CHUNK):  # bounds the memory of the joined text
-        buffer, offsets = joined(frames[at : at + _CHUNK])
-        part = notes[at : at + _CHUNK]
-        _kernels.survey(buffer, offsets, table.names, table.slots, table.market, nowhere, part)
+        chunk = frames[at : at + _CHUNK]
+        buffer, part = joined(chunk), notes[at : at + _CHUNK]
+        tables = table.names, table.slots, table.market
+        if not _kernels.survey(buffer, *tables, nowhere, part):
+            buffer = settled(chunk)
+            _kernels.survey(buffer, *tables, nowhere, part)
         text = buffer.tobytes()
         spans = zip(part["name_begin"].tolist(), part["name_end"].tolist(), strict=True)
         symbols += [text[begin:end].decode().upper() for begin, end in spans]

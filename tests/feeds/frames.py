@@ -72,7 +72,8 @@ def tickers(draw: st.DrawFn) -> dict[str, Any]:
     data = {"u": draw(ids), "s": "BTCUSDT", "b": draw(prices()), "B": draw(quantities())}
     data |= {"a": draw(prices()), "A": draw(quantities())}
     if draw(st.booleans()):
-        data |= {"e": "bookTicker", "T": draw(times), "E": draw(times)}
+        data |= {"e": "bookTicker", "E": draw(times)}
+        data |= draw(st.sampled_from([{}, {"T": draw(times)}]))
     return data
 
 

@@ -39,8 +39,8 @@ def _ts_event(data: dict[str, Any], ts_recv: int) -> int:
         return data["time"] * MS if "time" in data else ts_recv
     if data.get("e") in ("trade", "aggTrade"):
         return data["T"] * MS
-    if data.get("e") == "bookTicker":
-        return data["T"] * MS if "T" in data else data["E"] * MS
+    if data.get("e") == "bookTicker" and "T" in data:
+        return data["T"] * MS
     return data["E"] * MS if "E" in data else ts_recv
 
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alphaplus.errors import ConfigError
-from alphaplus.events import EventArray, Flag, Kind, Side
+from alphaplus.events import EVENT, EventArray, Flag, Kind, Side
 from alphaplus.feeds import _kernels
 from alphaplus.feeds.binance import FrameDecoder, FrameError, MessageKind
 from alphaplus.instruments import Instrument, InstrumentKind
@@ -62,6 +62,56 @@ def test_frames_become_the_rows_of_the_reference(batch: list[bytes]) -> None:
             assert same(rows, expected), frame
         assert message["instrument"] == 0
     assert (decoded.events["ts_recv"] == NOW).all()
+
+
+@st.composite
+def level_lists(draw: st.DrawFn) -> tuple[Instrument, list[list[str]]]:
+    """An instrument, and levels written mostly alike, as a venue does."""
+    price_decimals, size_decimals = draw(st.integers(0, 8)), draw(st.integers(0, 8))
+    ticks = draw(st.sampled_from([1, 1, 5]))
+    made = Instrument(
+        symbol="X-USDT-PERP", exchange="binance", venue_symbol="BTCUSDT",
+        tick_size=ticks * Decimal(1).scaleb(-price_decimals),
+        lot_size=Decimal(1).scaleb(-size_decimals),
+    )  # fmt: skip
+    zeros = st.sampled_from([draw(st.integers(0, 4))] * 9 + [0, 1, 9])
+    whole = draw(st.integers(0, 10**7))
+    levels = []
+    for _ in range(draw(st.integers(1, 12))):
+        price = ticks * draw(st.integers(whole, 11 * whole + 50))
+        size = draw(st.integers(0, 10 ** draw(st.integers(1, 12))))
+        levels.append([
+            _text(price, price_decimals, draw(zeros)), _text(size, size_decimals, draw(zeros)),
+        ])  # fmt: skip
+    return made, levels
+
+
+def _text(number: int, decimals: int, zeros: int) -> str:
+    text = f"{Decimal(number).scaleb(-decimals):.{decimals}f}"
+    return text + "." * (decimals == 0 and zeros > 0) + "0" * zeros
+
+
+@given(level_lists(), st.integers(1, 10**6), st.sampled_from([None, *'0123456789.,"[]- e']))
+@settings(max_examples=400, deadline=None)
+def test_levels_in_the_layout_of_a_venue(
+    case: tuple[Instrument, list[list[str]]], place: int, byte: str | None
+) -> None:
+    made, levels = case
+    decoder = FrameDecoder([made])
+    frame = depth(b=levels, a=levels)
+    decoded = decoder.decode([frame], [NOW])
+    assert FrameError(decoded.messages["error"][0]) is FrameError.NONE, frame
+    expected = reference_rows(frame, made, NOW)
+    rows = as_rows(decoded.events)
+    assert same(rows, expected), frame
+    if byte is None:
+        return
+    begin = frame.index(b'"b"')
+    at = begin + place % (len(frame) - begin)
+    torn = frame[:at] + byte.encode() + frame[at + 1 :]
+    read = decoder.decode([torn], [NOW])
+    if read.messages["error"][0] == FrameError.NONE:
+        assert same(as_rows(read.events), reference_rows(torn, made, NOW)), torn
 
 
 @given(frames(), st.data())
@@ -158,6 +208,7 @@ def depth(**changes: object) -> bytes:
         (depth(s="absent"), FrameError.FIELD),
         (depth(s="DOGEUSDT"), FrameError.SYMBOL),
         (depth(s="btcusdt"), FrameError.SYMBOL),
+        (depth(symbol="ETHUSDT"), FrameError.SYMBOL),
         (b'{"e":"trade","e":"trade"}', FrameError.REPEATED),
         (b'{"e":"forceOrder","E":1,"o":1}', FrameError.FIELD),
         (b'{"e":"trade","s":"BTCUSDT","t":1,"p":"1","q":"1","m":1,"T":1}', FrameError.FIELD),
@@ -170,6 +221,29 @@ def test_wrong_content_is_an_error_without_rows(text: bytes, error: FrameError) 
     assert decoded.messages["begin"][1] == 0
     assert decoded.messages["error"][1] == FrameError.NONE
     assert len(decoded.events) == 3
+
+
+@pytest.mark.parametrize("wrong", [b"\0", b'{"a\0b":1}', b"{}\0", b"\0{}", DEPTH[:120] + b"\0"])
+def test_frame_with_a_nul_leaves_the_others_of_its_batch_alone(wrong: bytes) -> None:
+    decoded = decode(DEPTH, wrong, DEPTH, wrong)
+    errors = decoded.messages["error"].tolist()
+    assert errors[0] == errors[2] == FrameError.NONE
+    assert FrameError.NONE not in errors[1::2]
+    assert decoded.messages["begin"].tolist() == [0, 3, 3, 6]
+    assert len(decoded.events) == 6
+
+
+@pytest.mark.parametrize("rare", ['{"a":"\\n"}', '{"a":"Ä"}', '{"\\u00c4":[]}'])
+def test_rare_text_in_one_frame_leaves_the_batch_as_it_is(rare: str) -> None:
+    decoded = decode(DEPTH, rare.encode(), DEPTH)
+    assert decoded.messages["error"].tolist() == [0, 0, 0]
+    rows = as_rows(decoded.events)
+    assert same(rows, 2 * as_rows(decode(DEPTH).events))
+
+
+def test_rows_have_no_byte_unset() -> None:
+    raw = decode(DEPTH).events.view(np.uint8).reshape(-1, EVENT.itemsize)
+    assert not raw[:, EVENT.fields["flags"][1] + 1 :].any()
 
 
 def test_torn_frame_is_attributed_as_far_as_it_went() -> None:
