@@ -29,7 +29,7 @@ import numpy as np
 
 from alphaplus.book.best_levels import BEST_COUNT
 from alphaplus.events import Flag, Kind
-from alphaplus.jit import kernel
+from alphaplus.jit import borrowing_kernel
 
 WINDOW: Final = 4096
 """Keys in the window of a side: 64 words of 64 bits, so that one word sums them up."""
@@ -43,6 +43,10 @@ GROUP: Final = 16
 """The directory's width is a multiple of this, and one search looks at every 16th key first."""
 FILL: Final = 24
 """Levels per block after the far store has been moved."""
+
+NO_BLOCKS: Final = -1
+NO_ROOM: Final = -2
+"""Why `apply_events` stopped early."""
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -109,14 +113,14 @@ TOP: Final = np.dtype(
 # ---- bits
 
 
-@kernel
+@borrowing_kernel
 def _lowest_bit(word: int) -> int:
     """Return the index of the lowest set bit; `word` must not be 0."""
     power = np.float64(word & -word).view(np.int64)  # exact: its exponent is the bit's index
     return ((power >> np.int64(52)) & np.int64(2047)) - 1023  # type: ignore[return-value]
 
 
-@kernel
+@borrowing_kernel
 def _best_offset(state: Records, s: int) -> int:
     """Return the window offset of the best level; the window must not be empty."""
     w: int = _lowest_bit(state.summary[s])
@@ -126,7 +130,7 @@ def _best_offset(state: Records, s: int) -> int:
 # ---- far store
 
 
-@kernel
+@borrowing_kernel
 def _open_block(
     state: Records, blocks: Records, directory: Records, s: int, at: int, low: int
 ) -> int:
@@ -151,7 +155,7 @@ def _open_block(
     return block
 
 
-@kernel
+@borrowing_kernel
 def _close_block(state: Records, blocks: Records, directory: Records, s: int, at: int) -> None:
     """Give the block at directory position `at` back to the free ones."""
     block = directory[2 + s, at]
@@ -167,7 +171,7 @@ def _close_block(state: Records, blocks: Records, directory: Records, s: int, at
     low_of[state.blocks[s]] = INT64_MAX
 
 
-@kernel
+@borrowing_kernel
 def _find_block(low_of: Any, count: int, key: int) -> int:
     """Return the last position whose lowest key is at most `key`, else 0; `count` > 0."""
     group = -1
@@ -180,7 +184,7 @@ def _find_block(low_of: Any, count: int, key: int) -> int:
     return min(max(at, 0), count - 1)
 
 
-@kernel
+@borrowing_kernel
 def _find_slot(block: Records, key: int) -> int:
     """Return the first slot of a block whose key is at least `key`."""
     slot = 0
@@ -189,7 +193,7 @@ def _find_slot(block: Records, key: int) -> int:
     return slot
 
 
-@kernel
+@borrowing_kernel
 def _block_put(state: Records, block: Records, s: int, key: int, quantity: float) -> bool:
     """Set a level of a block; False, changing nothing, if it has no room."""
     slot = _find_slot(block, key)
@@ -209,7 +213,7 @@ def _block_put(state: Records, block: Records, s: int, key: int, quantity: float
     return done
 
 
-@kernel
+@borrowing_kernel
 def _block_delete(state: Records, block: Records, s: int, key: int) -> None:
     """Remove a level of a block; an absent one is no error."""
     slot = _find_slot(block, key)
@@ -222,7 +226,7 @@ def _block_delete(state: Records, block: Records, s: int, key: int) -> None:
         state.far[s] -= 1
 
 
-@kernel
+@borrowing_kernel
 def _make_room(state: Records, blocks: Records, directory: Records, s: int, key: int) -> int:
     """Take one free block, which must be there, where the block for `key` is missing or full.
 
@@ -251,7 +255,7 @@ def _make_room(state: Records, blocks: Records, directory: Records, s: int, key:
     return number if key < new.key[0] else upper
 
 
-@kernel
+@borrowing_kernel
 def _far_put_first(
     state: Records, blocks: Records, directory: Records, s: int, key: int, quantity: float
 ) -> None:
@@ -263,7 +267,7 @@ def _far_put_first(
         _block_put(state, block, s, key, quantity)
 
 
-@kernel
+@borrowing_kernel
 def _drop_first(block: Records, count: int) -> None:
     """Remove the first `count` levels of a block."""
     block.count -= count
@@ -277,7 +281,7 @@ def _drop_first(block: Records, count: int) -> None:
 # ---- window
 
 
-@kernel
+@borrowing_kernel
 def _near_put(state: Records, s: int, offset: int, quantity: float) -> None:
     """Set a level of the window."""
     if state.quantity[s, offset] == 0.0:
@@ -288,7 +292,7 @@ def _near_put(state: Records, s: int, offset: int, quantity: float) -> None:
     state.quantity[s, offset] = quantity
 
 
-@kernel
+@borrowing_kernel
 def _near_delete(state: Records, s: int, offset: int) -> None:
     """Remove a level of the window; an absent one is no error."""
     if state.quantity[s, offset] != 0.0:
@@ -300,7 +304,7 @@ def _near_delete(state: Records, s: int, offset: int) -> None:
         state.near[s] -= 1
 
 
-@kernel
+@borrowing_kernel
 def _base_for(key: int) -> int:
     """Return the base, a multiple of 64, of the window that suits the best level `key`."""
     if key < INT64_MIN + MARGIN:
@@ -311,7 +315,7 @@ def _base_for(key: int) -> int:
     return base
 
 
-@kernel
+@borrowing_kernel
 def _shift_window(state: Records, s: int, words: int) -> None:
     """Move the window's content up by `words` bitmap words (down where negative).
 
@@ -341,14 +345,14 @@ def _shift_window(state: Records, s: int, words: int) -> None:
         state.summary[s] = summary
 
 
-@kernel
+@borrowing_kernel
 def _blocks_to_move(state: Records, s: int) -> int:
     """Return how many free blocks suffice to move the whole window to the far store."""
     levels: int = state.near[s]
     return levels // BLOCK_SIZE + 2
 
 
-@kernel
+@borrowing_kernel
 def _move_window(state: Records, blocks: Records, directory: Records, s: int, key: int) -> None:
     """Put the window where it suits the best level `key`; the levels stay the same.
 
@@ -383,7 +387,7 @@ def _move_window(state: Records, blocks: Records, directory: Records, s: int, ke
         _close_block(state, blocks, directory, s, 0)
 
 
-@kernel
+@borrowing_kernel
 def _highest_offset(state: Records, s: int) -> int:
     """Return the window offset of the worst level; the window must not be empty."""
     w = WORDS - 1
@@ -398,7 +402,7 @@ def _highest_offset(state: Records, s: int) -> int:
 # ---- the book
 
 
-@kernel
+@borrowing_kernel
 def clear_levels(state: Records, blocks: Records, directory: Records) -> None:
     """Remove every level of both sides of the state row."""
     for s in range(2):
@@ -412,7 +416,7 @@ def clear_levels(state: Records, blocks: Records, directory: Records) -> None:
             state.quantity[s, :] = 0.0
 
 
-@kernel
+@borrowing_kernel
 def _put_outside(
     state: Records, blocks: Records, directory: Records, s: int, key: int, quantity: float
 ) -> int:
@@ -438,7 +442,7 @@ def _put_outside(
     return 0
 
 
-@kernel
+@borrowing_kernel
 def _follow_touch(state: Records, blocks: Records, directory: Records, s: int) -> None:
     """Move the window where the touch has drifted far into it, or out of it."""
     if state.near[s] > 0:
@@ -449,7 +453,7 @@ def _follow_touch(state: Records, blocks: Records, directory: Records, s: int) -
         _move_window(state, blocks, directory, s, blocks[directory[2 + s, 0]].key[0])
 
 
-@kernel
+@borrowing_kernel
 def _worst_key(state: Records, blocks: Records, directory: Records, s: int) -> int:
     """Return the worst level's key; the highest possible one where the side is empty."""
     worst: int = INT64_MAX
@@ -461,7 +465,7 @@ def _worst_key(state: Records, blocks: Records, directory: Records, s: int) -> i
     return worst
 
 
-@kernel
+@borrowing_kernel
 def _prune(state: Records, blocks: Records, directory: Records, s: int) -> None:
     """Drop the worst levels beyond `max_levels`: the side is known up to the rest only."""
     surplus = state.near[s] + state.far[s] - state.max_levels
@@ -485,7 +489,7 @@ def _prune(state: Records, blocks: Records, directory: Records, s: int) -> None:
     state.known[s] = min(state.known[s], _worst_key(state, blocks, directory, s))
 
 
-@kernel
+@borrowing_kernel
 def read_top(state: Records, blocks: Records, directory: Records, top: Records) -> None:
     """Write the best level of both sides to a TOP row; quantity 0 where a side is empty."""
     for s in range(2):
@@ -512,7 +516,7 @@ def read_top(state: Records, blocks: Records, directory: Records, top: Records) 
     top.crossed = 1 if both and top.bid_tick >= top.ask_tick else 0
 
 
-@kernel
+@borrowing_kernel
 def _read_best_side(
     state: Records, blocks: Records, directory: Records, s: int, ticks: Any, quantities: Any
 ) -> None:
@@ -544,7 +548,7 @@ def _read_best_side(
         quantities[i] = 0.0
 
 
-@kernel
+@borrowing_kernel
 def _read_best(state: Records, blocks: Records, directory: Records, best: Records) -> None:
     """Write the best levels of both sides to a BEST_LEVELS row."""
     _read_best_side(state, blocks, directory, 0, best.bid_tick, best.bid_quantity)
@@ -554,7 +558,7 @@ def _read_best(state: Records, blocks: Records, directory: Records, best: Record
     best.sequence = state.sequence
 
 
-@kernel
+@borrowing_kernel
 def count_messages(events: Records) -> int:
     """Return how many messages a batch completes at most."""
     count = 0
@@ -564,13 +568,13 @@ def count_messages(events: Records) -> int:
     return count
 
 
-@kernel
+@borrowing_kernel
 def read_top_of(state: Records, blocks: Records, directory: Records, top: Records) -> None:
     """Write the best levels of the book (one-row arrays) to a TOP row."""
     read_top(state[0], blocks, directory, top[0])
 
 
-@kernel
+@borrowing_kernel
 def clear_book(state: Records, blocks: Records, directory: Records) -> None:
     """Return the book (a one-row array) to where it began."""
     clear_levels(state[0], blocks, directory)
@@ -578,7 +582,7 @@ def clear_book(state: Records, blocks: Records, directory: Records) -> None:
     state[0].in_snapshot = 0
 
 
-@kernel
+@borrowing_kernel
 def _apply_run(
     state: Records, blocks: Records, directory: Records, events: Records, i: int, s: int
 ) -> int:
@@ -653,7 +657,7 @@ def _apply_run(
     return i
 
 
-@kernel
+@borrowing_kernel
 def apply_events(
     state_words: Any,
     block_words: Any,
@@ -667,9 +671,10 @@ def apply_events(
 
     The int64 arrays are those of STATE, BLOCK and TOP rows: plain types are what a call
     recognises fastest. TOP rows are written from the row `first` on; `best_levels` is empty,
-    or gets a row for each of them. Returns -1 where `state.needed` free blocks are lacking:
-    nothing of the event at `state.row` has been applied, and the call may be repeated with
-    a bigger pool.
+    or gets a row for each of them. Returns NO_BLOCKS where `state.needed` free blocks are
+    lacking, and NO_ROOM where `state.written` TOP rows fill their array: nothing of the event
+    at `state.row` has been applied, and the call may be repeated with a bigger pool or array,
+    whose first rows are those written.
     """
     state = state_words.view(STATE)[0]
     blocks = block_words.view(BLOCK)
@@ -677,6 +682,9 @@ def apply_events(
     state.needed = 0
     i = state.row
     while i < len(events):
+        if first + state.written == len(tops):
+            state.row = i
+            return NO_ROOM
         event = events[i]
         kind = event.kind
         if kind == _DEPTH:
@@ -684,7 +692,7 @@ def apply_events(
                 i = _apply_run(state, blocks, directory, events, i, (1 - event.side) >> 1)
                 if state.needed > 0:
                     state.row = i
-                    return -1
+                    return NO_BLOCKS
                 event = events[i - 1]
             else:
                 state.rejected += 1
@@ -731,7 +739,7 @@ def apply_events(
     return written
 
 
-@kernel
+@borrowing_kernel
 def copy_levels(
     state_row: Records,
     blocks: Records,
@@ -769,7 +777,7 @@ def copy_levels(
     return count
 
 
-@kernel
+@borrowing_kernel
 def chain_free(state_row: Records, blocks: Records) -> None:
     """Put every block of a pool on the list of free ones."""
     for i in range(len(blocks)):
@@ -779,7 +787,7 @@ def chain_free(state_row: Records, blocks: Records) -> None:
     state_row[0].free_count = len(blocks)
 
 
-@kernel
+@borrowing_kernel
 def move_far(
     state_row: Records, blocks: Records, directory: Records, to_blocks: Records, to_dir: Records
 ) -> None:

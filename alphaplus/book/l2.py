@@ -33,7 +33,7 @@ last event (DEPTH or SNAPSHOT_END).
 MAX_LEVELS: Final = 10_000
 """Levels a side that a book keeps unless it is told otherwise, about 400 KB of a side."""
 _FIRST_BLOCKS: Final = 16
-_TOPS: Final = 128
+_TOPS: Final = 64
 """TOP rows that are allocated together, for the calls of one message or a few."""
 _NO_BEST_LEVELS: Final = np.empty(0, dtype=BEST_LEVELS)
 _SPARE: Final = 4
@@ -46,6 +46,8 @@ def _word(field: str) -> int:
     return offset // 8
 
 
+_ROW: Final = _word("row")
+_WRITTEN: Final = _word("written")
 _SEQUENCE: Final = _word("sequence")
 _TS_EVENT: Final = _word("ts_event")
 _TS_RECV: Final = _word("ts_recv")
@@ -92,9 +94,8 @@ class L2Book:
         self._words = self._state.view(np.int64)
         self._block_words = self._blocks.view(np.int64)
         self._header = self._words.data
-        self._tops = np.empty(_TOPS, dtype=TOP)
-        self._top_words = self._tops.view(np.int64)
         self._given = 0
+        self._new_tops(_TOPS)
 
     def apply(self, events: EventArray, best_levels: BestLevelsArray | None = None) -> TopArray:
         """Apply a batch; return the touch after each message that it completes.
@@ -115,17 +116,11 @@ class L2Book:
         elif not (flags.c_contiguous and flags.aligned):
             events = np.array(events)
             events.setflags(write=False)
-        rows = len(events)
         if best_levels is None:
             best_levels = _NO_BEST_LEVELS
         else:
             _require_room(best_levels, events)
-        if self._given + rows > len(self._tops):
-            self._tops = np.empty(max(rows, _TOPS), dtype=TOP)
-            self._top_words = self._tops.view(np.int64)
-            self._given = 0
         first = self._given
-        count = -1
         while True:
             count = kernels.apply_events(
                 self._words,
@@ -138,11 +133,19 @@ class L2Book:
             )
             if count >= 0:
                 break
-            self._grow()
-        self._given = first + count
+            if count == kernels.NO_BLOCKS:
+                self._grow()
+            else:
+                self._make_room(len(events), first)
+                first = 0
+        given: int = first + count
+        self._given = given
+        tops = self._tops[first:given]
+        if given > _TOPS:  # a large batch has its own array, which the book does not keep
+            self._new_tops(_TOPS)
         if self._header[_REJECTED] != self._rejected:
             self._report_rejected()
-        return self._tops[first : self._given]
+        return tops
 
     def clear(self) -> None:
         """Forget every level: the book is not valid until the next snapshot is complete."""
@@ -226,8 +229,9 @@ class L2Book:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the book, bytes; what `apply` has returned is the caller's."""
-        return self._state.nbytes + self._blocks.nbytes + self._directory.nbytes
+        """Memory of the book, bytes."""
+        parts = self._state, self._blocks, self._directory, self._tops
+        return sum(part.nbytes for part in parts)
 
     def top(self) -> np.void:
         """Return the touch as one TOP row, of the levels as they are now."""
@@ -313,6 +317,18 @@ class L2Book:
             assert count == state["far"][s], "levels in the far store"
         used = int(state["blocks"].sum())
         assert used + int(state["free_count"]) == len(self._blocks), "free blocks"
+
+    def _new_tops(self, rows: int) -> None:
+        self._tops = np.empty(rows, dtype=TOP)
+        self._top_words = self._tops.view(np.int64)
+        self._given = 0
+
+    def _make_room(self, rows: int, first: int) -> None:
+        """Give the rest of a batch new TOP rows; those written from `first` on move there."""
+        done, written = self._header[_ROW], self._header[_WRITTEN]
+        before = self._tops[first : first + written]
+        self._new_tops(max(written + rows - done, _TOPS))
+        self._tops[:written] = before
 
     def _report_rejected(self) -> None:
         log.warning(

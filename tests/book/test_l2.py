@@ -101,6 +101,27 @@ def test_best_levels_are_those_after_each_message(events: EventArray, places: li
         assert done == len(tops)
 
 
+@pytest.mark.parametrize("size", [1, 3, 50, 1000])
+def test_touches_of_earlier_calls_stay_what_they_were(size: int) -> None:
+    book = book_of(snapshot(BOOK))
+    messages = [message([(Side.BID, 1000, float(i))], i, ts=i) for i in range(1, 1001)]
+    tops = [
+        book.apply(np.concatenate(messages[start : start + size])) for start in range(0, 1000, size)
+    ]
+    assert [len(part) for part in tops[:-1]] == [size] * (len(tops) - 1)
+    for name in ("sequence", "bid_quantity"):
+        found = np.concatenate([part[name] for part in tops])
+        assert found.tolist() == list(range(1, 1001))
+
+
+def test_large_batch_leaves_no_memory_in_the_book() -> None:
+    book = book_of(snapshot(BOOK))
+    before = book.nbytes
+    batch = np.concatenate([message([(Side.BID, 1000, 1.0)], i) for i in range(1, 5001)])
+    assert len(book.apply(batch)) == 5000
+    assert book.nbytes == before
+
+
 def test_best_levels_need_room_for_each_message() -> None:
     events = np.concatenate((snapshot(BOOK), message(BOOK, 1), message(BOOK, 2)))
     book = L2Book(INSTRUMENT)
