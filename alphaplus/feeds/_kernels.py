@@ -156,6 +156,18 @@ _NAME_AT_DEPTH: Final = _packed("@depth")
 _TEN: Final = np.array([10**k for k in range(19)], dtype=np.int64)
 _TEN_FLOAT: Final = np.array([10.0**k for k in range(23)])
 
+# What is told of a batch whose messages are all good, of one instrument and no snapshots.
+_RUN_INSTRUMENT: Final = 0  # -1: no message yet, -2: no such batch
+_RUN_TRADES: Final = 1
+_RUN_CHANGES: Final = 2
+_RUN_LEVELS: Final = 3
+_RUN_FIRST_ID: Final = 4  # and the next two: ids of the first change
+_RUN_PREVIOUS_ID: Final = 5
+_RUN_FIRST_LAST_ID: Final = 6
+_RUN_LAST_ID: Final = 7
+_RUN_BREAKS: Final = 8  # bits of rules that some change breaks: 1 futures, 2 spot
+RUN_FIELDS: Final = 9
+
 SCAN: Final = np.dtype(
     [
         ("seen", "<i8", (2,)),  # bit sets of the fields seen outside and inside of "data"
@@ -167,6 +179,7 @@ SCAN: Final = np.dtype(
         ("decoded", "<i8"),  # bit set of the level lists already decoded
         ("hint", "<i8"),
         ("nested", "<i8"),  # 1 if "data" holds an object
+        ("run", "<i8", (RUN_FIELDS,)),
     ],
     align=True,
 )
@@ -1489,6 +1502,34 @@ def _decode_frame(
 
 
 @borrowing_kernel
+def _join_run(run: Longs, message: Record) -> None:
+    """Add a good message to what is told of the batch."""
+    kind = message.kind
+    if run[_RUN_INSTRUMENT] == -1:
+        run[_RUN_INSTRUMENT] = message.instrument
+    if kind == OTHER or kind == SNAPSHOT or run[_RUN_INSTRUMENT] != message.instrument:
+        run[_RUN_INSTRUMENT] = -2
+    elif kind == TRADE:
+        run[_RUN_TRADES] += 1
+    elif kind == DEPTH:
+        before = run[_RUN_LAST_ID]
+        if run[_RUN_CHANGES] == 0:
+            run[_RUN_FIRST_ID] = message.first_id
+            run[_RUN_PREVIOUS_ID] = message.previous_id
+            run[_RUN_FIRST_LAST_ID] = message.last_id
+        elif message.last_id <= before:
+            run[_RUN_BREAKS] = 3
+        else:
+            if message.previous_id != before:
+                run[_RUN_BREAKS] |= 1
+            if message.first_id != before + 1:
+                run[_RUN_BREAKS] |= 2
+        run[_RUN_CHANGES] += 1
+        run[_RUN_LEVELS] += message.levels
+        run[_RUN_LAST_ID] = message.last_id
+
+
+@borrowing_kernel
 def _end_of_frame(buffer: Bytes, at: int) -> int:
     while _byte(buffer, at) != 0:
         at += 1
@@ -1510,9 +1551,13 @@ def decode(
     """Decode every frame of a batch; returns the number of rows made, -1 if it is unsettled.
 
     A frame with an error makes no rows. There is one message for each frame; no hints are as
-    good as -1 for each. `scans` is one row of scratch.
+    good as -1 for each. `scans` is one row of scratch; its `run` tells of the batch as a whole.
     """
     scan = scans[0]
+    run = scan.run
+    for field in range(RUN_FIELDS):
+        run[field] = 0
+    run[_RUN_INSTRUMENT] = -1
     rows = 0
     at = FIRST_FRAME
     for i in range(messages.size):
@@ -1534,10 +1579,12 @@ def decode(
         end = _decode_frame(buffer, at, ts_recv[i], scan, names, slots, market, message, events)
         if end >= 0:
             rows = scan.row
+            _join_run(run, message)
         elif end == -_UNSETTLED:
             return -1
         else:
             message.error = -end
+            run[_RUN_INSTRUMENT] = -2
             end = _end_of_frame(buffer, at)
         message.end = rows
         at = end + 1

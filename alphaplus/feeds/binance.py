@@ -7,7 +7,7 @@ https://developers.binance.com/docs/binance-spot-api-docs (spot).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -93,12 +93,33 @@ _BYTES_PER_ROW: Final = 10
 what is not written costs no memory, as the system gives pages only when they are touched."""
 
 
+class Run(NamedTuple):
+    """The sums of a batch that is all of one instrument, without errors, snapshots and others."""
+
+    instrument: int
+    trades: int
+    changes: int
+    """Changes of the book (depth)."""
+    levels: int
+    """Levels in them."""
+    first_id: int
+    """`U` of the first change, as the next two its `pu` (-1: none) and `u`."""
+    previous_id: int
+    first_last_id: int
+    last_id: int
+    """`u` of the last change."""
+    breaks: int
+    """Bits of the rules that a later change breaks: 1 `pu` = `u` before, 2 `U` = `u` before + 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What a batch of frames said: one message for each frame, and the rows of all."""
 
     messages: MessageArray
     events: EventArray
+    run: Run | None = None
+    """None unless the batch can be taken as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +165,14 @@ class FrameDecoder:
 
     Prices become whole ticks exactly and quantities the nearest float64. Data never raises:
     a frame that is torn, off the grid or of another symbol becomes a message with an error
-    and no rows.
+    and no rows. Not for two threads at once.
     """
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self.instruments = tuple(instruments)
         self._table = SymbolTable.of(self.instruments)
         self._scan = np.empty(1, dtype=_kernels.SCAN)
+        self._run: npt.NDArray[np.int64] = self._scan["run"][0]
 
     def decode(
         self,
@@ -173,7 +195,9 @@ class FrameDecoder:
         made, rows = self._decode(buffer, times, hint, messages)
         if made < 0:
             made, rows = self._decode(settled(frames), times, hint, messages)
-        return Decoded(messages, np.ndarray(made, EVENT, rows))
+        run = self._run.tolist()
+        told = Run(*run) if run[0] >= 0 else None
+        return Decoded(messages, np.ndarray(made, EVENT, rows), told)
 
     def _decode(
         self,

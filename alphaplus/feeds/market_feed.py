@@ -16,7 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.events import EventArray, FeedStatus, empty_events, status_event
-from alphaplus.feeds.binance import Decoded, FrameDecoder, FrameError, MessageArray, MessageKind
+from alphaplus.feeds.binance import (
+    Decoded,
+    FrameDecoder,
+    FrameError,
+    MessageArray,
+    MessageKind,
+    Run,
+)
 from alphaplus.feeds.day_volume import DayVolumes
 from alphaplus.feeds.sequence import (
     DEFAULT_MAX_BUFFERED,
@@ -167,6 +174,19 @@ class _Book:
                 self._take_one(decoded, messages[at], output)
                 at += 1
         self.flush(output)
+
+    def take_whole(self, decoded: Decoded, run: Run, output: FeedOutput) -> bool:
+        """Forward a batch that needs no decision as it is; False if it needs one."""
+        if run.changes and not self.sequence.accept_linked(run):
+            return False
+        counters = self.counters
+        counters.messages += len(decoded.messages)
+        counters.last_ts_recv = int(decoded.messages[-1]["ts_recv"])
+        counters.trades += run.trades
+        counters.depth_messages += run.changes
+        counters.level_updates += run.levels
+        output.batches.append(FeedBatch(self.index, decoded.events))
+        return True
 
     def flush(self, output: FeedOutput) -> None:
         """Put what was collected into the output as one batch."""
@@ -347,6 +367,9 @@ class MarketFeed:
         decoded = self._decoder.decode(frames, ts_recv, hints)
         messages = decoded.messages
         self.counters.frames += len(messages)
+        run = decoded.run
+        if run is not None and self._books[run.instrument].take_whole(decoded, run, output):
+            return output
         is_other = messages["kind"] == _OTHER
         if is_other.any():
             others = np.flatnonzero(is_other & (messages["error"] == 0))

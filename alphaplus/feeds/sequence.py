@@ -28,7 +28,7 @@ from typing import Final
 import numpy as np
 
 from alphaplus.events import EventArray
-from alphaplus.feeds.binance import MessageArray
+from alphaplus.feeds.binance import MessageArray, Run
 
 DEFAULT_MAX_BUFFERED: Final = 5000
 """Changes kept while a snapshot is awaited."""
@@ -181,6 +181,21 @@ class DepthSequence:
         if count:
             self._advance(int(last[count - 1]))
         return count
+
+    def accept_linked(self, run: Run) -> bool:
+        """Count all changes of a run as applied if they continue the book, else none.
+
+        The form of `accept_run` for the usual batch, whose sums the decoder has made.
+        """
+        if self.last_id is None or run.first_last_id <= self.last_id:
+            return False
+        if self.rule is SequenceRule.FUTURES:
+            continues = run.previous_id == self.last_id and run.breaks & 1 == 0
+        else:
+            continues = run.first_id == self.last_id + 1 and run.breaks & 2 == 0
+        if continues:
+            self._advance(run.last_id)
+        return continues
 
     def on_depth(self, update: DepthUpdate) -> DepthOutcome:
         """Place one change."""

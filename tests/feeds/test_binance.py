@@ -131,6 +131,32 @@ def test_every_prefix_of_a_depth_frame_is_a_syntax_error() -> None:
     assert len(decoded.events) == 0
 
 
+@given(st.lists(frames() | st.just(DEPTH) | st.just(b"{") | st.just(b"{}"), max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_run_holds_the_sums_of_a_batch_or_is_none(batch: list[bytes]) -> None:
+    decoded = decode(*batch, DEPTH)
+    messages = decoded.messages
+    kinds, run = messages["kind"], decoded.run
+    if messages["error"].any() or np.isin(kinds, [MessageKind.OTHER, MessageKind.SNAPSHOT]).any():
+        assert run is None
+        return
+    assert run is not None
+    changes = messages[kinds == MessageKind.DEPTH]
+    assert run.instrument == 0
+    assert run.trades == np.count_nonzero(kinds == MessageKind.TRADE)
+    assert (run.changes, run.levels) == (len(changes), changes["levels"].sum())
+    assert (run.first_id, run.previous_id, run.first_last_id) == tuple(
+        int(changes[name][0]) for name in ("first_id", "previous_id", "last_id")
+    )
+    assert run.last_id == changes["last_id"][-1]
+
+
+def test_run_is_of_one_instrument() -> None:
+    other = DEPTH.replace(b"BTCUSDT", b"ETHUSDT")
+    assert decode(DEPTH, other).run is None
+    assert decode(other).run == decode(DEPTH).run._replace(instrument=1)
+
+
 @given(frames(), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4))
 @settings(max_examples=300, deadline=None)
 @example(b'{"a":"\\ud800"}', [])

@@ -1,12 +1,13 @@
 """Binance's rules of continuity, case by case and against arbitrary streams."""
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alphaplus.events import empty_events
-from alphaplus.feeds.binance import MESSAGE
+from alphaplus.feeds.binance import MESSAGE, FrameDecoder
 from alphaplus.feeds.sequence import (
     Applied,
     Buffered,
@@ -21,8 +22,20 @@ from alphaplus.feeds.sequence import (
     SnapshotKept,
     SnapshotTooOld,
 )
+from tests.feeds.frames import INSTRUMENT
 
 FUTURES, SPOT = SequenceRule.FUTURES, SequenceRule.SPOT
+
+
+DECODER = FrameDecoder([INSTRUMENT])
+
+
+def frame_of(update: DepthUpdate) -> bytes:
+    data = {"e": "depthUpdate", "E": 1, "s": INSTRUMENT.venue_symbol, "b": [], "a": []}
+    ids = {"U": update.first_id, "u": update.last_id}
+    if update.previous_id >= 0:
+        ids["pu"] = update.previous_id
+    return orjson.dumps(data | ids)
 
 
 def update(first: int, last: int, previous: int = -1) -> DepthUpdate:
@@ -196,3 +209,16 @@ def test_run_accepts_what_single_changes_accept(
     assert whole.accept_run(messages) == count
     if count:
         assert whole.last_id == updates[count - 1].last_id
+    if not updates:
+        return
+    decoded = DECODER.decode([frame_of(item) for item in updates], [1] * len(updates))
+    linked = synced(rule)
+    assert decoded.run is not None
+    assert linked.accept_linked(decoded.run) == (count == len(updates))
+    assert linked.last_id == (whole.last_id if count == len(updates) else synced(rule).last_id)
+
+
+def test_run_waits_for_a_synchronised_book() -> None:
+    decoded = DECODER.decode([frame_of(item) for item in futures_chain()], [1] * 4)
+    assert decoded.run is not None
+    assert not DepthSequence(FUTURES).accept_linked(decoded.run)
