@@ -84,11 +84,7 @@ def incremental_risk(pnl: npt.ArrayLike, level: float) -> tuple[Floats, Floats]:
     losses = _losses(pnl)
     total = losses.sum(axis=1)
     whole = tail_risk(total, level)
-    without: list[TailRisk] = [
-        tail_risk(np.delete(losses, i, axis=1).sum(axis=1), level) if losses.shape[1] > 1
-        else tail_risk(np.zeros(len(losses)), level)
-        for i in range(losses.shape[1])
-    ]  # fmt: skip
+    without: list[TailRisk] = [tail_risk(total - loss, level) for loss in losses.T]
     return (
         np.array([whole.value_at_risk - rest.value_at_risk for rest in without]),
         np.array([whole.expected_shortfall - rest.expected_shortfall for rest in without]),

@@ -128,30 +128,54 @@ def simulate_returns(
             f"Expected symbols, steps and paths, was {len(filtered)}, {steps}, {paths}."
         )
     series = filtered[0].series
-    if any(not np.array_equal(item.series.times, series.times) for item in filtered[1:]):
-        raise RiskError("Expected the same times for all symbols, were different.")
     end = len(series) if origin is None else origin
-    begin = max(0, end - window)
-    pool = np.array([item.residuals[begin:end] for item in filtered])
-    pool = np.ascontiguousarray(pool[:, np.isfinite(pool).all(axis=0)])
-    if pool.shape[1] < FEWEST:
-        raise RiskError(f"Expected at least {FEWEST} residuals to draw from, was {pool.shape[1]}.")
-    # the step to come begins one step after the last known one
-    times = series.times[end - 1] + series.step_ns * np.arange(1, steps + 1, dtype=np.int64)
-    hours = hour_of_week(times)
-    factors = np.array(
-        [item.seasonality.table[item.seasonality.row_of[end], hours] for item in filtered]
-    )
+    pool = _pool(filtered, end, window)
     states = np.array([[item.variances[end], *item.parameters[end]] for item in filtered])
     if not np.isfinite(states).all():
         raise RiskError("Expected a volatility forecast for every symbol, was none yet.")
     for row, item in enumerate(filtered):
         if item.kind == "ewma":  # residuals of mean square above 1 must not drive it upward
             states[row, 2] /= np.mean(pool[row] ** 2)
+    # the step to come begins one step after the last known one
+    times = series.times[end - 1] + series.step_ns * np.arange(1, steps + 1, dtype=np.int64)
+    hours = hour_of_week(times)
+    factors = np.array(
+        [item.seasonality.table[item.seasonality.row_of[end], hours] for item in filtered]
+    )
     draws = draw_indices(pool.shape[1], steps=steps, paths=paths, seed=seed)
     out = np.empty((3, paths, len(filtered)))
     _simulate(pool, draws, states, factors, out)
     return SimulatedReturns(terminal=out[0], lowest=out[1], highest=out[2], residuals=pool.shape[1])
+
+
+def step_scenarios(filtered: Sequence[FilteredReturns], *, window: int = WINDOW) -> Floats:
+    """Return the log returns of one period ahead, one scenario for each past time, (T, symbols).
+
+    For one step nothing need be drawn. Raises RiskError as `simulate_returns`.
+    """
+    series = filtered[0].series
+    pool = _pool(filtered, len(series), window)
+    hour = hour_of_week(series.times[-1] + series.step_ns)
+    scales = np.array(
+        [np.sqrt(item.variances[-1]) * item.seasonality.latest[hour] for item in filtered]
+    )
+    if not np.isfinite(scales).all():
+        raise RiskError("Expected a volatility forecast for every symbol, was none yet.")
+    found: Floats = pool.T * scales
+    return found
+
+
+def _pool(filtered: Sequence[FilteredReturns], end: int, window: int) -> Floats:
+    """Return the newest residuals that all symbols have, (symbols, times)."""
+    times = filtered[0].series.times
+    if any(not np.array_equal(item.series.times, times) for item in filtered[1:]):
+        raise RiskError("Expected the same times for all symbols, were different.")
+    begin = max(0, end - window)
+    pool = np.array([item.residuals[begin:end] for item in filtered])
+    pool = np.ascontiguousarray(pool[:, np.isfinite(pool).all(axis=0)])
+    if pool.shape[1] < FEWEST:
+        raise RiskError(f"Expected at least {FEWEST} residuals to draw from, was {pool.shape[1]}.")
+    return pool
 
 
 def draw_indices(count: int, *, steps: int, paths: int, seed: int) -> npt.NDArray[np.int32]:
