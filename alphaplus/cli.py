@@ -19,6 +19,7 @@ from alphaplus.errors import (
     StorageError,
     UnknownSymbol,
 )
+from alphaplus.leverage.command import margin
 
 app = typer.Typer(
     name="alphaplus",
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.command()(margin)
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Settings file; default alphaplus.toml, if present.")
