@@ -1,7 +1,7 @@
 """Size of a position that loses a fixed share of equity at its stop (fixed fractional sizing).
 
-Exact arithmetic: in floating point, 1000 / (1.001 - 1.0) is 1000000.0000001 or 999999.9999999
-depending on the digits, and rounding down to a lot would then lose a lot.
+Exact arithmetic: in floating point 1000 / (1.1 - 1.0) is 9999.999999999991, so rounding down to
+lots of 1000 would lose one.
 """
 
 from decimal import Decimal
