@@ -26,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 Side = Literal["long", "short"]
 
 SIDES: Final[tuple[Side, ...]] = ("long", "short")
+TAIL_POINTS: Final = 500
+"""Losses that stand for a Pareto tail where it is simulated from."""
 REFRESH: Final = 24
 """Forecasts between two fits of a Pareto tail, and between two stored tails."""
 
@@ -146,7 +148,9 @@ def simulated_forecasts(
             value_at_risk=np.array([row[0] for row in rows]),
             expected_shortfall=np.array([row[1] for row in rows]),
             tails=TailDraws(
-                ratios=np.array([row[2] / row[1] for row in rows]).reshape(len(rows), -1),
+                ratios=np.array([row[2] / row[1] for row in rows]).reshape(
+                    len(rows), tail_count(paths, level)[0] - 1
+                ),
                 rows=np.arange(len(rows)),
                 probabilities=np.full(len(rows), (tail_count(paths, level)[0] - 1) / paths),
             ),
@@ -225,7 +229,7 @@ def pareto_forecasts(
         value_at_risk=var[known],
         expected_shortfall=shortfall[known],
         tails=TailDraws(
-            ratios=np.array(rows).reshape(len(rows), -1),
+            ratios=np.array(rows).reshape(len(rows), TAIL_POINTS),
             rows=row_of[known],
             probabilities=np.full(int(known.sum()), 1 - level),
         ),
@@ -240,7 +244,7 @@ def _name(filtered: FilteredReturns) -> str:
     return "fhs" if filtered.kind == "ewma" else f"fhs_{filtered.kind}"
 
 
-def _pareto_ratios(tail: ParetoTail, level: float, points: int = 500) -> Floats:
+def _pareto_ratios(tail: ParetoTail, level: float, points: int = TAIL_POINTS) -> Floats:
     """Return equally probable losses beyond VaR over ES; their mean is 1, as it must be."""
     chances = (1 - level) * (np.arange(points) + 0.5) / points
     excess = -np.log(tail.n_obs / tail.exceedances * chances)

@@ -7,17 +7,19 @@ value comes from simulation under the forecast distributions themselves.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
 from alphaplus.errors import RiskError
+from alphaplus.jit import kernel
 from alphaplus.risk.estimators import check_level
 from alphaplus.risk.ewma import normal_factors
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 DRAWS: Final = 20_000
 FEWEST_DRAWS: Final = 5_000
@@ -29,7 +31,7 @@ class TailDraws:
 
     ratios: Floats
     """(rows, m): equally probable losses beyond VaR divided by ES; nan fills short rows."""
-    rows: npt.NDArray[np.int64]
+    rows: Integers
     """(T,): the row of each forecast."""
     probabilities: Floats
     """(T,): chance of loss > VaR under each forecast."""
@@ -81,25 +83,14 @@ def simulate_z2(tails: TailDraws, level: float, *, draws: int = DRAWS, seed: int
     """
     if draws < FEWEST_DRAWS:
         raise RiskError(f"Expected at least {FEWEST_DRAWS} draws, was {draws}.")
-    source: Any = np.random.default_rng(seed)
-    length = len(tails.rows)
-    most = float(tails.probabilities.max())
-    sums = np.zeros(draws)
+    if not len(tails.rows):
+        raise RiskError("Expected at least one forecast, was none.")
     counts = np.count_nonzero(np.isfinite(tails.ratios), axis=1)
-    place, end = -1, length * draws
-    while most > 0 and place < end:
-        gaps = source.geometric(most, size=1 + int(1.05 * most * (end - place)))
-        places = place + np.cumsum(gaps)
-        place = int(places[-1])
-        places = places[places < end]
-        at = places % length
-        kept = source.random(len(places)) * most < tails.probabilities[at]
-        rows = tails.rows[at[kept]]
-        column = (source.random(len(rows)) * counts[rows]).astype(np.int64)
-        sums += np.bincount(
-            places[kept] // length, weights=tails.ratios[rows, column], minlength=draws
-        )
-    return 1 - sums / (length * (1 - check_level(level)))
+    sums = np.zeros(draws)
+    if float(tails.probabilities.max()) > 0:
+        _draw(tails.ratios, counts, tails.rows, tails.probabilities, (seed % 2**32, sums))
+    found: Floats = 1 - sums / (len(tails.rows) * (1 - check_level(level)))
+    return found
 
 
 def shortfall_test(
@@ -119,3 +110,27 @@ def shortfall_test(
         p_value=float(np.mean(simulated <= statistic)),
         significance=significance,
     )
+
+
+@kernel
+def _draw(
+    ratios: Floats,
+    counts: Integers,
+    rows: Integers,
+    probabilities: Floats,
+    task: tuple[int, Floats],
+) -> None:
+    """Add up L / ES of the exceedances of each simulated history; `task` is seed and sums."""
+    seed, sums = task
+    np.random.seed(seed)  # the compiled generator, which is this thread's own
+    most = np.max(probabilities)
+    length = len(rows)
+    step = np.log1p(-most)
+    end = length * len(sums)
+    place = int(np.log(1.0 - np.random.random()) / step)
+    while place < end:
+        t = place % length
+        row = rows[t]
+        if np.random.random() * most < probabilities[t] and counts[row] > 0:
+            sums[place // length] += ratios[row, int(np.random.random() * counts[row])]
+        place += 1 + int(np.log(1.0 - np.random.random()) / step)
