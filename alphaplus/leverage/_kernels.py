@@ -13,6 +13,8 @@ import numpy.typing as npt
 from alphaplus.jit import kernel
 
 NO_POSITION, SAFE, NO_LIQUIDATION_PRICE, LIQUIDATABLE, BANKRUPT, UNKNOWN = 0, 1, 2, 3, 4, 5
+NOTHING = 1e-14
+"""A difference below this share of its parts is rounding."""
 
 Records = npt.NDArray[np.void]
 Floats = npt.NDArray[np.float64]
@@ -265,6 +267,7 @@ def _roots(
     last = 0.0
     while True:
         a, b, stop = others, 0.0, np.inf
+        size = abs(others)
         for j in range(low, high):
             i = order[j]
             q = positions[i].quantity
@@ -276,6 +279,7 @@ def _roots(
                 e, d = positions[i].entry, positions[i].side
             a -= d * q * e
             b += d * q
+            size += q * e
             if positions[i].entry_valued:
                 a -= maintenance(positions, i, tiers, e)
                 continue
@@ -284,6 +288,8 @@ def _roots(
             b -= q * (tiers[k].rate + positions[i].close_fee)
             if k + 1 < positions[i].tier_end:
                 stop = min(stop, tiers[k].cap / q)
+        if start == 0.0 and abs(a) <= NOTHING * size:
+            a = 0.0  # collateral is all that can be lost: what is left is rounding, not a root
         first = a + b * start
         if start > 0.0 and ((last > 0.0 and first < 0.0) or (last < 0.0 and first > 0.0)):
             below, above = _nearer(start, u_mark, below, above)
