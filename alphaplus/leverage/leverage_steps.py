@@ -36,7 +36,7 @@ class StepParameters:
     """After any cut, before the next raise."""
     raise_every_s: float = 60.0
     restart: float = 0.10
-    """Leverage of the first raise from 0."""
+    """Leverage that a raise may always reach, as steps from near 0 would take for ever."""
 
     def __post_init__(self) -> None:
         above_zero("raise_step", self.raise_step)
@@ -110,7 +110,7 @@ def _raised(
     waits = ((state.cut_ns, parameters.cooldown_s), (state.raised_ns, parameters.raise_every_s))
     if any(since is not None and now_ns - since < wait * _NS_PER_S for since, wait in waits):
         return replace(state, action=Action.COOLING)
-    most = parameters.restart if held == 0 else held * (1.0 + parameters.raise_step)
+    most = max(held * (1.0 + parameters.raise_step), parameters.restart)
     return replace(state, held=min(most, target), raised_ns=now_ns, action=Action.RAISED)
 
 

@@ -35,7 +35,7 @@ def test_the_least_cap_is_advised_and_named(caps: dict[str, float], drawdown: fl
     advice = advise(LeverageCaps(**caps), drawdown)
     throttle = drawdown_throttle(drawdown)
     assert throttle is not None
-    ordered = [*caps.items(), ("user_maximum", 10.0)]
+    ordered = [*((name, caps[name]) for name in NAMES), ("user_maximum", 10.0)]
     least = min(value for _, value in ordered)
     assert advice.leverage == throttle * least
     assert advice.binding == next(name for name, value in ordered if value == least)

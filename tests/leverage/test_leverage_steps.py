@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,8 +101,8 @@ def test_constant_advice_comes_to_rest(
         state = step(state, advice(target, binding, throttle), k * 15 * MINUTE, parameters)
         assert state.leverage is not None
         seen.append(state.leverage)
-    rising = all(b >= a for a, b in zip(seen, seen[1:], strict=False))
-    falling = all(b <= a for a, b in zip(seen, seen[1:], strict=False))
+    rising = all(b >= a for a, b in pairwise(seen))
+    falling = all(b <= a for a, b in pairwise(seen))
     assert rising or falling  # no oscillation
     assert seen[-1] == seen[-2]
     assert abs(seen[-1] - target) <= parameters.band * seen[-1] + 1e-12
