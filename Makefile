@@ -30,6 +30,8 @@ test-slow: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.replay $(ARGS)
+	$(BIN)/python -m benchmarks.book $(ARGS)
+	$(BIN)/python -m benchmarks.growth $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
