@@ -255,10 +255,8 @@ def test_levels_have_the_fields_and_shares_of_the_whole() -> None:
     few = found.levels(limit=2)
     assert few is not None
     assert len(few) == 4
-    assert (
-        min(x.quantity for x in few if x.side == "long")
-        >= sorted(x.quantity for x in levels if x.side == "long")[-2] * 0.5
-    )
+    ranked = sorted((x.notional for x in levels if x.side == "long"), reverse=True)
+    assert sorted((x.notional for x in few if x.side == "long"), reverse=True) == ranked[:2]
 
 
 def test_columns_are_those_of_the_table() -> None:
