@@ -247,7 +247,7 @@ def depth_survival_draws(count: int, seed: int) -> Floats:
     """
     spread = np.log(WORST_DECILE_THINNING / MEDIAN_THINNING) / _NORMAL_90
     draws = np.random.default_rng(seed).standard_normal(count)
-    return np.minimum(np.exp(-np.log(MEDIAN_THINNING) - spread * draws), 1.0)
+    return np.asarray(np.minimum(np.exp(-np.log(MEDIAN_THINNING) - spread * draws), 1.0))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -403,7 +403,6 @@ def _outcome(market: Market, legs: Floats, state: _State) -> Cascade:
     )
     better = np.maximum(accounts.side * (fills - accounts.bankruptcy_price), 0.0) * liquidated
     refund = (1.0 - rules.surplus_to_fund) * better * state.closed
-    symbols = len(market.prices)
     long = accounts.side > 0
     return Cascade(
         path=path,
@@ -416,8 +415,8 @@ def _outcome(market: Market, legs: Floats, state: _State) -> Cascade:
         branching=1.0 - 1.0 / amplification,
         liquidated=liquidated,
         fill_price=state.fills,
-        liquidated_long=np.bincount(accounts.symbol, value * long, symbols),
-        liquidated_short=np.bincount(accounts.symbol, value * ~long, symbols),
+        liquidated_long=_by_symbol(market, value * long),
+        liquidated_short=_by_symbol(market, value * ~long),
         fund_draw=float(state.fund[1]),
         fund_surplus=rules.surplus_to_fund * state.surplus,
         fund_balance=float(state.fund[0]),
@@ -434,6 +433,10 @@ def _outcome(market: Market, legs: Floats, state: _State) -> Cascade:
     )
 
 
+def _by_symbol(market: Market, values: Floats) -> Floats:
+    return np.bincount(market.accounts.symbol, values, len(market.prices)).astype(np.float64)
+
+
 def _margin_ratio(market: Market, state: _State) -> Floats:
     """Return m p / (s (p - B)), with the rate m that puts the trigger where it is."""
     accounts = market.accounts
@@ -442,4 +445,6 @@ def _margin_ratio(market: Market, state: _State) -> Floats:
     rate = accounts.side * (trigger - bankruptcy) / trigger
     equity = accounts.side * (mark - bankruptcy)
     alive = (state.open_quantity > 0) & (equity > 0)
-    return np.divide(rate * mark, equity, out=np.full(len(mark), np.nan), where=alive)
+    ratio = np.full(len(mark), np.nan)
+    np.divide(rate * mark, equity, out=ratio, where=alive)
+    return ratio

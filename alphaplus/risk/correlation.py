@@ -4,28 +4,18 @@ All take a covariance or correlation matrix [n, n] of returns, whoever estimated
 shrunk); they do not look at returns.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from alphaplus.errors import RiskError
+from alphaplus.risk.covariance import Covariance, repair_covariance
 
 Floats = npt.NDArray[np.float64]
 
 STRESS: Final = 0.5
 """How far a stressed correlation goes from where it is to the adverse extreme, in [0, 1]."""
-_FLOOR: Final = 1e-12
-"""Smallest eigenvalue of a repaired correlation; its trace is n."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repaired:
-    """A matrix without negative eigenvalues, and whether that took a change."""
-
-    matrix: Floats
-    changed: bool
 
 
 def correlation_of(covariance: Floats) -> tuple[Floats, Floats]:
@@ -80,24 +70,9 @@ def absorption_ratio(eigenvalues: Floats, count: int) -> float | None:
     return float(values[:count].sum() / total) if total > 0 else None
 
 
-def repair_correlation(correlation: Floats) -> Repaired:
-    """Return the matrix, or one with negative eigenvalues clipped and the diagonal 1 again."""
-    try:
-        np.linalg.cholesky(correlation + _FLOOR * len(correlation) * np.eye(len(correlation)))
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(correlation)
-        clipped = (vectors * np.maximum(values, _FLOOR)) @ vectors.T
-        scale = 1.0 / np.sqrt(clipped.diagonal())
-        clipped *= np.outer(scale, scale)
-        clipped = (clipped + clipped.T) / 2
-        np.fill_diagonal(clipped, 1.0)
-        return Repaired(matrix=clipped, changed=True)
-    return Repaired(matrix=correlation, changed=False)
-
-
 def stressed_correlation(
     correlation: Floats, exposures: Floats, stress: float | Floats = STRESS
-) -> Repaired:
+) -> Covariance:
     """Return the correlation with each pair moved toward the extreme that hurts, and repaired.
 
     The extreme is +1 for two exposures of one sign and -1 for opposite ones; a pair with a
@@ -112,7 +87,7 @@ def stressed_correlation(
     extreme = np.outer(signs, signs)
     moved = np.where(extreme == 0, correlation, correlation + share * (extreme - correlation))
     np.fill_diagonal(moved, 1.0)
-    return repair_correlation(moved)
+    return repair_covariance(moved, method="stressed")
 
 
 def portfolio_sigma(exposures: Floats, sigma: Floats, correlation: Floats) -> float:

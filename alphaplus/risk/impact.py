@@ -146,20 +146,6 @@ def exit_costs(
     return costs
 
 
-def spread_cost(
-    notional: float, mean_spread: float, spread_sd: float = 0.0, a: float = 0.0
-) -> float:
-    """Return half the spread that may have to be paid, quote currency: 0.5 V (mean + a sd).
-
-    Spreads are fractions of the mid; `a` from the tail of spreads is 2 to 4.5 (Bangia, Diebold,
-    Schuermann and Stroughair 1999).
-
-    >>> round(100 * 0.02 * 1.65 + spread_cost(100, 0.01), 9)
-    3.8
-    """
-    return 0.5 * abs(notional) * (mean_spread + a * spread_sd)
-
-
 def root_slope(sigma: Any, volume: Any, impact: float) -> Any:
     """Return Y sigma / sqrt(V): relative price change per root of a base unit beyond the book."""
     return impact * sigma / np.sqrt(volume)

@@ -74,7 +74,7 @@ class Positions:
 
     def by_symbol(self, values: Floats, symbols: int) -> Floats:
         """Return the sums (symbols,) of `values`, one for each position."""
-        return np.bincount(self.symbol, values, symbols)
+        return np.bincount(self.symbol, values, symbols).astype(np.float64, copy=False)
 
     def net_quantity(self, symbols: int) -> Floats:
         """Return the signed quantity (symbols,) of each symbol."""
