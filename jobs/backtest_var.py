@@ -21,6 +21,7 @@ from alphaplus.risk.figures import HOUR_NS
 from alphaplus.risk.filtered import PATHS
 from alphaplus.risk.history_files import find_histories, read_candles
 from alphaplus.risk.returns import ReturnSeries, close_returns
+from alphaplus.risk.shortfall_backtest import FEWEST_DRAWS
 from jobs.arguments import finish
 from jobs.backtest_report import write_report
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             unusable[name] = str(error)
             _say(f"{name}: {error}")
     rows = [{"symbol": name, **item.tests} for name, items in outcomes.items() for item in items]
-    settings = {"paths": arguments.paths, "seed": arguments.seed, "levels": list(arguments.levels)}
+    settings = {name: getattr(arguments, name) for name in ("paths", "draws", "seed", "levels")}
     page = write_report(arguments.report, outcomes, rows, unusable, settings)
     _say(f"report: {page}")
     if not arguments.json:
@@ -107,7 +108,11 @@ def _run_symbol(name: str, series: ReturnSeries, arguments: argparse.Namespace) 
     found: list[Outcome] = []
     last = ""
     for item in run_models(
-        series, levels=arguments.levels, paths=arguments.paths, seed=arguments.seed
+        series,
+        levels=arguments.levels,
+        paths=arguments.paths,
+        draws=arguments.draws,
+        seed=arguments.seed,
     ):
         found.append(item)
         label = f"{item.model} {item.tests['horizon']}"
@@ -151,6 +156,9 @@ def _parser() -> argparse.ArgumentParser:
         "--levels", type=float, nargs="+", default=LEVELS, help="default 0.95 0.975 0.99"
     )
     result.add_argument("--paths", type=int, default=PATHS, help="simulated paths per day")
+    result.add_argument(
+        "--draws", type=int, default=FEWEST_DRAWS, help="simulated histories behind each Z2"
+    )
     result.add_argument("--seed", type=int, default=0)
     result.add_argument("--json", action="store_true", help="end with one JSON object")
     return result

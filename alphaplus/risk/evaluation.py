@@ -177,7 +177,11 @@ def _one_step(
         (
             "evt",
             series.step_ns,
-            lambda: [pareto_forecasts(series, *key, scales=scales) for key in keys],
+            lambda: [
+                item
+                for side in SIDES
+                for item in pareto_forecasts(series, levels, side, scales=scales)
+            ],
         ),
     ]
 

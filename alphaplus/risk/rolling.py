@@ -135,7 +135,7 @@ def simulated_forecasts(
             losses = realised_losses(simulated, side)
             risk = tail_risk(losses, level)
             k = tail_count(paths, level)[0]
-            worst = np.partition(losses, paths - k + 1)[paths - k + 1 :]
+            worst = np.partition(losses, paths - k)[paths - k + 1 :]
             found[level, side].append((risk.value_at_risk, risk.expected_shortfall, worst))
     return [
         Forecasts(
@@ -186,32 +186,51 @@ def normal_forecasts(
 
 def pareto_forecasts(
     series: ReturnSeries,
-    level: float,
+    levels: Sequence[float],
     side: Side,
     *,
     window: int = WINDOW,
     scales: Floats | None = None,
     refresh: int = REFRESH,
-) -> Forecasts:
-    """Forecast by a Pareto tail of the past residuals, fitted anew every `refresh` returns.
+) -> list[Forecasts]:
+    """Forecast each level by a Pareto tail of past residuals, fitted every `refresh` returns.
 
     `scales` (n,) are forecast deviations (those of `FilteredReturns`; default EWMA). On simple
     returns. Starts when the tail holds enough exceedances.
     """
-    check_level(level)
     losses = realised_losses(series.values, side)
     deviations = np.sqrt(_variances(series, losses)[:-1]) if scales is None else scales
     residuals = losses / deviations
-    var, shortfall = np.full(len(losses), np.nan), np.full(len(losses), np.nan)
-    rows: list[Floats] = []
-    row_of = np.zeros(len(losses), dtype=np.int64)
     enough = math.ceil(FEWEST_EXCEEDANCES / TAIL_SHARE)
+    tails: dict[int, ParetoTail] = {}
     for begin in range(0, len(losses), refresh):
         past = residuals[max(0, begin - window) : begin]
         past = past[np.isfinite(past)]
         tail = fit_pareto_tail(past) if len(past) >= enough else None
-        risk = None if tail is None else tail.tail_risk(level)
-        if tail is None or risk is None:
+        if tail is not None:
+            tails[begin] = tail
+    return [
+        _pareto(series, losses, deviations, tails, level=level, side=side, refresh=refresh)
+        for level in levels
+    ]
+
+
+def _pareto(
+    series: ReturnSeries,
+    losses: Floats,
+    deviations: Floats,
+    tails: dict[int, ParetoTail],
+    *,
+    level: float,
+    side: Side,
+    refresh: int,
+) -> Forecasts:
+    var, shortfall = np.full(len(losses), np.nan), np.full(len(losses), np.nan)
+    rows: list[Floats] = []
+    row_of = np.zeros(len(losses), dtype=np.int64)
+    for begin, tail in tails.items():
+        risk = tail.tail_risk(level)
+        if risk is None:
             continue
         block = slice(begin, begin + refresh)
         var[block] = deviations[block] * risk.value_at_risk

@@ -21,7 +21,7 @@ from alphaplus.risk.ewma import normal_factors
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-DRAWS: Final = 20_000
+DRAWS: Final = 10_000
 FEWEST_DRAWS: Final = 5_000
 
 
@@ -126,11 +126,15 @@ def _draw(
     most = np.max(probabilities)
     length = len(rows)
     step = np.log1p(-most)
-    end = length * len(sums)
-    place = int(np.log(1.0 - np.random.random()) / step)
-    while place < end:
-        t = place % length
+    history = 0
+    t = int(np.log(1.0 - np.random.random()) / step)
+    while True:
+        while t >= length:
+            t -= length
+            history += 1
+        if history >= len(sums):
+            return
         row = rows[t]
         if np.random.random() * most < probabilities[t] and counts[row] > 0:
-            sums[place // length] += ratios[row, int(np.random.random() * counts[row])]
-        place += 1 + int(np.log(1.0 - np.random.random()) / step)
+            sums[history] += ratios[row, int(np.random.random() * counts[row])]
+        t += 1 + int(np.log(1.0 - np.random.random()) / step)
