@@ -28,6 +28,7 @@ Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
 Word = np.uint64
 """Eight bytes, the first in the lowest bits."""
+Words = npt.NDArray[np.uint64]
 Records = npt.NDArray[np.void]
 Record = Any
 """One row of a structured array, by reference: what is set in it is set in the array."""
@@ -166,7 +167,8 @@ _RUN_PREVIOUS_ID: Final = 5
 _RUN_FIRST_LAST_ID: Final = 6
 _RUN_LAST_ID: Final = 7
 _RUN_BREAKS: Final = 8  # bits of rules that some change breaks: 1 futures, 2 spot
-RUN_FIELDS: Final = 9
+_RUN_TS_RECV: Final = 9  # of the last message
+RUN_FIELDS: Final = 10
 
 SCAN: Final = np.dtype(
     [
@@ -201,6 +203,7 @@ _FOURS: Final = Word(0x0000FFFF0000FFFF)
 _TIMES_10: Final = Word((10 << 8) + 1)
 _TIMES_100: Final = Word((100 << 16) + 1)
 _TIMES_10_000: Final = Word((10_000 << 32) + 1)
+_HASH_FACTOR: Final = Word(0x9E3779B97F4A7C15)
 _EVEN_BITS: Final = _every(0x55)
 _EVEN_PAIRS: Final = _every(0x33)
 _LOW_HALVES: Final = _every(0x0F)
@@ -687,12 +690,11 @@ def _pack(buffer: Bytes, begin: int, end: int) -> tuple[Word, Word]:
 
 
 @borrowing_kernel
-def _is_text(buffer: Bytes, at: int, end: int, name: tuple[Word, Word]) -> bool:
-    """Say whether the JSON value between the positions is the string `name`."""
-    if _byte(buffer, at) != _QUOTE or end - at < 2 or end - at > 18:
-        return False
-    low, high = _pack(buffer, at + 1, end - 1)
-    return bool(low == name[0]) and bool(high == name[1])
+def _text(buffer: Bytes, at: int, end: int) -> tuple[Word, Word]:
+    """Pack the JSON value between two positions if it is a string of 1-16 bytes, else zeros."""
+    if _byte(buffer, at) != _QUOTE or end - at < 3 or end - at > 18:
+        return Word(0), Word(0)
+    return _pack(buffer, at + 1, end - 1)
 
 
 @borrowing_kernel
@@ -738,46 +740,59 @@ def _field(buffer: Bytes, begin: int, end: int) -> int:
 
 
 @borrowing_kernel
-def _upper(byte: int) -> int:
-    return byte - 32 if 97 <= byte <= 122 else byte
+def _name_word(buffer: Bytes, at: int, count: int, fold: bool) -> Word:
+    """Return up to eight bytes of a symbol, zeros behind; `fold` turns letters to upper case."""
+    if not fold:
+        return Word(_word(buffer, at) & _FIRST[count])
+    word = Word(0)
+    for k in range(count):
+        byte = _byte(buffer, at + k)
+        if 97 <= byte <= 122:
+            byte -= 32
+        word |= Word(byte) << Word(8 * k)
+    return word
+
+
+@borrowing_kernel
+def _mixed(code: Word, word: Word) -> Word:
+    code = (code ^ word) * _HASH_FACTOR
+    return Word(code ^ (code >> _B32))
+
+
+@borrowing_kernel
+def hash_slot(words: Words, length: int, mask: int) -> int:
+    """Return the slot where `_find` starts to look for a name of so many bytes."""
+    code = Word(length)
+    for k in range(words.size):
+        code = _mixed(code, words[k])
+    return np.int64(code & Word(mask))  # type: ignore[return-value]
 
 
 @borrowing_kernel
 def _find(
-    buffer: Bytes, begin: int, end: int, fold: bool, names: Bytes, slots: Longs, market: Records
+    buffer: Bytes, begin: int, end: int, fold: bool, names: Words, slots: Longs, market: Records
 ) -> int:
     """Look a venue symbol up in the hash table; -2 if it is not there."""
+    length = end - begin
+    code = Word(length)
+    for at in range(begin, end, 8):
+        code = _mixed(code, _name_word(buffer, at, min(8, end - at), fold))
     mask = slots.size - 1
-    code = 0
-    for at in range(begin, end):
-        byte = _byte(buffer, at)
-        code = (code * 31 + (_upper(byte) if fold else byte)) & 0x7FFFFFFF
-    slot = code & mask
+    slot = np.int64(code & Word(mask))
     while slots[slot] >= 0:
         found = slots[slot]
-        first = market[found].name_begin
-        if market[found].name_end - first == end - begin:
+        if market[found].name_length == length:
+            word = market[found].name_begin
             equal = True
-            for k in range(end - begin):
-                byte = _byte(buffer, begin + k)
-                if fold:
-                    byte = _upper(byte)
-                if byte != names[first + k]:
+            for at in range(begin, end, 8):
+                if names[word] != _name_word(buffer, at, min(8, end - at), fold):
                     equal = False
                     break
+                word += 1
             if equal:
                 return int(found)
         slot = (slot + 1) & mask
     return -2
-
-
-@borrowing_kernel
-def hash_slot(name: Bytes, mask: int) -> int:
-    """Return the slot where `_find` starts to look for a name."""
-    code = 0
-    for at in range(name.size):
-        code = (code * 31 + _byte(name, at)) & 0x7FFFFFFF
-    return code & mask
 
 
 # -------------------------------------------------------------------------- scanning
@@ -968,7 +983,7 @@ def _scan(
     buffer: Bytes,
     at: int,
     scan: Record,
-    names: Bytes,
+    names: Words,
     slots: Longs,
     market: Records,
     events: Records,
@@ -1102,17 +1117,16 @@ def _kind_of(buffer: Bytes, scan: Record) -> int:
     ):
         return OTHER
     if _has(seen, _e):
-        at = scan.begin[level, _e]
-        end = scan.end[level, _e]
-        if _is_text(buffer, at, end, _NAME_BOOK_TICKER):
+        event = _text(buffer, scan.begin[level, _e], scan.end[level, _e])
+        if event == _NAME_BOOK_TICKER:
             return BOOK_TICKER
-        if _is_text(buffer, at, end, _NAME_DEPTH_UPDATE):
+        if event == _NAME_DEPTH_UPDATE:
             return DEPTH
-        if _is_text(buffer, at, end, _NAME_TRADE) or _is_text(buffer, at, end, _NAME_AGG_TRADE):
+        if event == _NAME_TRADE or event == _NAME_AGG_TRADE:
             return TRADE
-        if _is_text(buffer, at, end, _NAME_MARK_PRICE_UPDATE):
+        if event == _NAME_MARK_PRICE_UPDATE:
             return MARK_PRICE
-        if _is_text(buffer, at, end, _NAME_FORCE_ORDER):
+        if event == _NAME_FORCE_ORDER:
             return LIQUIDATION
         return OTHER
     if _has(seen, _LAST_UPDATE_ID) and _has(seen, _BIDS) and _has(seen, _ASKS):
@@ -1129,7 +1143,7 @@ def _kind_of(buffer: Bytes, scan: Record) -> int:
 def _instrument_of(
     buffer: Bytes,
     scan: Record,
-    names: Bytes,
+    names: Words,
     slots: Longs,
     market: Records,
 ) -> int:
@@ -1299,8 +1313,7 @@ def _finish_trade(
     side = _ASK if maker == 116 else _BID  # m: the buyer is the maker, so the seller was taking
     flags = 0
     if _has(seen, _X):
-        begin, end = scan.begin[level, _X], scan.end[level, _X]
-        if not _is_text(buffer, begin, end, _NAME_MARKET):
+        if _text(buffer, scan.begin[level, _X], scan.end[level, _X]) != _NAME_MARKET:
             flags = _OFF_MARKET
     _put(events, scan, _marks(_EVENT_TRADE, side, flags), tick, quantity, trade_id)
     message.first_id = trade_id
@@ -1353,9 +1366,10 @@ def _finish_liquidation(
     seen = scan.seen[0]
     if not (_has(seen, _S) and _has(seen, _p) and _has(seen, _q)):
         return FIELD
-    if _is_text(buffer, scan.begin[0, _S], scan.end[0, _S], _NAME_SELL):
+    name = _text(buffer, scan.begin[0, _S], scan.end[0, _S])
+    if name == _NAME_SELL:
         side = _ASK
-    elif _is_text(buffer, scan.begin[0, _S], scan.end[0, _S], _NAME_BUY):
+    elif name == _NAME_BUY:
         side = _BID
     else:
         return FIELD
@@ -1373,7 +1387,7 @@ def _finish_liquidation(
 def _partial_instrument(
     buffer: Bytes,
     scan: Record,
-    names: Bytes,
+    names: Words,
     slots: Longs,
     market: Records,
 ) -> int:
@@ -1394,7 +1408,7 @@ def _decode_known(
     kind: int,
     ts_recv: int,
     scan: Record,
-    names: Bytes,
+    names: Words,
     slots: Longs,
     market: Records,
     message: Record,
@@ -1407,7 +1421,7 @@ def _decode_known(
     if kind == OPEN_INTEREST:
         clock = _TIME
     elif (kind == TRADE or kind == BOOK_TICKER) and _has(seen, _T):
-        clock = _T  # when it happened; E, when it was sent, lags by up to some 30 ms
+        clock = _T  # of the match; E, of sending, lags by up to some 30 ms
     ts_event = _nanoseconds(buffer, scan, level, seen, clock, ts_recv)
     if kind == LIQUIDATION:
         if not _has(seen, _o) or _byte(buffer, scan.begin[level, _o]) != _OPEN_OBJECT:
@@ -1466,7 +1480,7 @@ def _decode_frame(
     at: int,
     ts_recv: int,
     scan: Record,
-    names: Bytes,
+    names: Words,
     slots: Longs,
     market: Records,
     message: Record,
@@ -1505,6 +1519,7 @@ def _decode_frame(
 def _join_run(run: Longs, message: Record) -> None:
     """Add a good message to what is told of the batch."""
     kind = message.kind
+    run[_RUN_TS_RECV] = message.ts_recv
     if run[_RUN_INSTRUMENT] == -1:
         run[_RUN_INSTRUMENT] = message.instrument
     if kind == OTHER or kind == SNAPSHOT or run[_RUN_INSTRUMENT] != message.instrument:
@@ -1541,7 +1556,7 @@ def decode(
     buffer: Bytes,
     ts_recv: Longs,
     hints: Longs,
-    names: Bytes,
+    names: Words,
     slots: Longs,
     market: Records,
     messages: Records,
@@ -1646,7 +1661,7 @@ def _survey_frame(
     buffer: Bytes,
     at: int,
     scan: Record,
-    names: Bytes,
+    names: Words,
     slots: Longs,
     market: Records,
     events: Records,
@@ -1713,7 +1728,7 @@ def _survey_frame(
 @kernel
 def survey(
     buffer: Bytes,
-    names: Bytes,
+    names: Words,
     slots: Longs,
     market: Records,
     events: Records,

@@ -79,7 +79,7 @@ _MARKET: Final = np.dtype(
         ("tick_units", "<i8"),
         ("quantity_decimals", "<i8"),
         ("name_begin", "<i8"),
-        ("name_end", "<i8"),
+        ("name_length", "<i8"),
     ]
 )
 _NO_HINTS: Final = np.empty(0, dtype=np.int64)
@@ -110,10 +110,11 @@ class Run(NamedTuple):
     """`u` of the last change."""
     breaks: int
     """Bits of the rules that a later change breaks: 1 `pu` = `u` before, 2 `U` = `u` before + 1."""
+    ts_recv: int
+    """Of the last message, ns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """What a batch of frames said: one message for each frame, and the rows of all."""
 
     messages: MessageArray
@@ -126,7 +127,7 @@ class Decoded:
 class SymbolTable:
     """The venue symbols of some instruments, in the form that the kernels read."""
 
-    names: npt.NDArray[np.uint8]
+    names: npt.NDArray[np.uint64]
     slots: npt.NDArray[np.int64]
     market: npt.NDArray[np.void]
 
@@ -139,7 +140,8 @@ class SymbolTable:
             raise ConfigError(
                 f"Expected each venue symbol once on a connection, was {twice} twice."
             )
-        text = b"".join(names)
+        padded = [name.ljust(-(-len(name) // 8) * 8, b"\0") for name in names]
+        words = np.frombuffer(b"".join(padded), dtype="<u8")
         market = np.zeros(len(names), dtype=_MARKET)
         slots = np.full(max(8, 1 << (2 * len(names)).bit_length()), -1, dtype=np.int64)
         at = 0
@@ -149,15 +151,16 @@ class SymbolTable:
                 instrument.tick_units,
                 quantity_decimals(instrument),
                 at,
-                at + len(name),
+                len(name),
             )
-            at += len(name)
+            end = at + len(padded[index]) // 8
             mask = slots.size - 1
-            slot = _kernels.hash_slot(np.frombuffer(name, dtype=np.uint8), mask)
+            slot = _kernels.hash_slot(words[at:end], len(name), mask)
+            at = end
             while slots[slot] >= 0:
                 slot = (slot + 1) & mask
             slots[slot] = index
-        return cls(np.frombuffer(text, dtype=np.uint8), slots, market)
+        return cls(words, slots, market)
 
 
 class FrameDecoder:
@@ -170,9 +173,10 @@ class FrameDecoder:
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
         self.instruments = tuple(instruments)
-        self._table = SymbolTable.of(self.instruments)
-        self._scan = np.empty(1, dtype=_kernels.SCAN)
-        self._run: npt.NDArray[np.int64] = self._scan["run"][0]
+        table = SymbolTable.of(self.instruments)
+        self._tables = table.names, table.slots, table.market
+        self._scratch = np.empty(1, dtype=_kernels.SCAN)
+        self._run: npt.NDArray[np.int64] = self._scratch["run"][0]
 
     def decode(
         self,
@@ -191,15 +195,14 @@ class FrameDecoder:
             return Decoded(messages, empty_events())
         times = np.asarray(ts_recv, dtype=np.int64)
         hint = _NO_HINTS if hints is None else np.asarray(hints, dtype=np.int64)
-        buffer = joined(frames)
-        made, rows = self._decode(buffer, times, hint, messages)
+        made, rows = self._scan(joined(frames), times, hint, messages)
         if made < 0:
-            made, rows = self._decode(settled(frames), times, hint, messages)
+            made, rows = self._scan(settled(frames), times, hint, messages)
         run = self._run.tolist()
         told = Run(*run) if run[0] >= 0 else None
         return Decoded(messages, np.ndarray(made, EVENT, rows), told)
 
-    def _decode(
+    def _scan(
         self,
         buffer: npt.NDArray[np.uint8],
         ts_recv: npt.NDArray[np.int64],
@@ -207,19 +210,8 @@ class FrameDecoder:
         messages: MessageArray,
     ) -> tuple[int, npt.NDArray[np.void]]:
         capacity = buffer.size // _BYTES_PER_ROW + _ROWS_PER_FRAME * len(messages)
-        rows = np.empty(capacity, dtype=_kernels.ROW)
-        table = self._table
-        made = _kernels.decode(
-            buffer,
-            ts_recv,
-            hints,
-            table.names,
-            table.slots,
-            table.market,
-            messages,
-            rows,
-            self._scan,
-        )
+        rows = np.empty(capacity, _kernels.ROW)
+        made = _kernels.decode(buffer, ts_recv, hints, *self._tables, messages, rows, self._scratch)
         return made, rows
 
 

@@ -181,7 +181,7 @@ class _Book:
             return False
         counters = self.counters
         counters.messages += len(decoded.messages)
-        counters.last_ts_recv = int(decoded.messages[-1]["ts_recv"])
+        counters.last_ts_recv = run.ts_recv
         counters.trades += run.trades
         counters.depth_messages += run.changes
         counters.level_updates += run.levels
