@@ -85,8 +85,10 @@ class BookWalk:
 
     costs: Floats
     """Distance of each level from the mid as a fraction of it, ascending, at least 0."""
-    notionals: Floats
-    """Quantity of each level times the mid, quote currency."""
+    cumulated: Floats
+    """Notional through each level: quantity times the mid, quote currency."""
+    paid: Floats
+    """Sum of notional times cost through each level."""
 
     @classmethod
     def of(cls, prices: npt.ArrayLike, quantities: npt.ArrayLike, mid: float) -> "BookWalk":
@@ -99,7 +101,12 @@ class BookWalk:
             )
         costs = np.abs(p / mid - 1.0)
         order = np.argsort(costs, kind="stable")
-        return cls(costs=costs[order], notionals=q[order] * mid)
+        notionals = q[order] * mid
+        return cls(
+            costs=costs[order],
+            cumulated=np.cumsum(notionals),
+            paid=np.cumsum(notionals * costs[order]),
+        )
 
     def cost(self, notional: float) -> float:
         """Return the mean cost of taking `notional`, a fraction; infinite beyond the book.
@@ -107,29 +114,36 @@ class BookWalk:
         >>> BookWalk.of([99.0, 98.0], [1.0, 1.0], 100.0).cost(200.0).__round__(12)
         0.015
         """
-        if notional <= 0:
-            return float(self.costs[0]) if len(self.costs) else math.inf
-        taken = np.minimum(
-            self.notionals, np.maximum(notional - (np.cumsum(self.notionals) - self.notionals), 0)
-        )
-        if float(taken.sum()) < notional * (1 - 1e-12):
+        if not len(self.costs) or notional > self.cumulated[-1]:
             return math.inf
-        return float(taken @ self.costs) / notional
+        if notional <= 0:
+            return float(self.costs[0])
+        k = int(np.searchsorted(self.cumulated, notional, "left"))
+        taken = float(self.cumulated[k - 1]) if k else 0.0
+        paid = float(self.paid[k - 1]) if k else 0.0
+        return (paid + (notional - taken) * float(self.costs[k])) / notional
 
     def largest_within(self, budget: float) -> float:
         """Return the largest notional whose mean cost is at most `budget`, within the book."""
-        excess = np.cumsum(self.notionals * (self.costs - budget))
-        over = np.flatnonzero(excess > 0)
+        excess = self.paid - budget * self.cumulated
+        over = np.flatnonzero((excess > 0) & (self.costs > budget))  # rounding alone is no excess
         if not len(over):
-            return float(self.notionals.sum())
+            return self.total
         first = int(over[0])  # costs ascend: from here on the mean only rises
-        before = float(excess[first - 1]) if first else 0.0
-        part = -before / (float(self.costs[first]) - budget)
-        return float(self.notionals[:first].sum()) + part
+        before = -float(excess[first - 1]) if first else 0.0
+        taken = float(self.cumulated[first - 1]) if first else 0.0
+        more = max(before, 0.0) / (float(self.costs[first]) - budget)
+        return min(taken + more, float(self.cumulated[first]))
 
     def depth(self, within: float) -> float:
         """Return the notional that stands within a fraction of the mid."""
-        return float(self.notionals[self.costs <= within].sum())
+        k = int(np.searchsorted(self.costs, within, "right"))
+        return float(self.cumulated[k - 1]) if k else 0.0
+
+    @property
+    def total(self) -> float:
+        """The notional of the whole side."""
+        return float(self.cumulated[-1]) if len(self.cumulated) else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

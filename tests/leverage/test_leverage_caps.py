@@ -138,9 +138,9 @@ def test_margin_survival_is_unknown_if_an_input_is(name: str) -> None:
 @given(books, st.floats(0.01, 1.0))
 def test_cost_of_a_walk_equals_a_loop(levels: list[tuple[float, float]], part: float) -> None:
     walk = walk_of(levels)
-    notional = part * float(walk.notionals.sum())
+    notional = part * walk.total
     assert walk.cost(notional) == pytest.approx(naive_cost(levels, notional), rel=1e-9, abs=1e-12)
-    assert walk.cost(1.01 * float(walk.notionals.sum())) == math.inf
+    assert walk.cost(1.01 * walk.total) == math.inf
 
 
 @given(books, st.floats(1e-4, 0.2), factors)
@@ -151,7 +151,7 @@ def test_largest_notional_within_a_cost(
     most = walk.largest_within(budget)
     if most > 1e-6:
         assert walk.cost(most) <= budget * (1 + 1e-6)
-    if most < float(walk.notionals.sum()) * (1 - 1e-9):
+    if most < walk.total * (1 - 1e-9):
         assert walk.cost(most * 1.001 + 1e-6) >= budget * (1 - 1e-6)
     thinner = walk_of([(p, q / factor) for p, q in levels])
     assert thinner.largest_within(budget) <= most * (1 + 1e-9)
@@ -169,6 +169,11 @@ def test_less_at_any_one_level_never_raises_the_liquidity_cap(
     assert now is not None
     assert then is not None
     assert then <= now * (1 + 1e-9) + 1e-9
+
+
+def test_a_book_whose_levels_cost_the_budget_exactly_counts_whole() -> None:
+    walk = BookWalk.of([99.9] * 7, [0.1, 0.7, 0.3, 1.1, 0.9, 0.2, 3.3], 100.0)
+    assert walk.largest_within(float(walk.costs[0])) == walk.total
 
 
 def test_liquidity_takes_the_least_of_three_limits() -> None:
