@@ -89,7 +89,10 @@ class LiquidationMap:
     def __init__(self, assumptions: MapAssumptions) -> None:
         self.assumptions = assumptions
         parameters = assumptions.parameters
-        self.leverages, self._shares = assumptions.cohorts()
+        self.leverages: Floats = np.array([x for x, _ in parameters.prior])
+        self._shares = _shares(assumptions)
+        self.assumed_since: int | None = None
+        """Sample after which the tiers were last changed."""
         self._half = math.ceil(parameters.span / parameters.bin_width)
         self._first = 0
         self.prices: Floats = np.zeros(0)
@@ -137,6 +140,21 @@ class LiquidationMap:
         if self.status == "stale" or not self.open_interest:
             return None
         return float(self._mass[side].sum()) / self.open_interest
+
+    def assume(self, assumptions: MapAssumptions) -> None:
+        """Go on with other tiers or venues; what stands stays where it is.
+
+        Raises RiskError if the symbol or a parameter differs: that is another map.
+        """
+        now = self.assumptions
+        if (assumptions.symbol, assumptions.parameters, assumptions.inverse) != (
+            now.symbol,
+            now.parameters,
+            now.inverse,
+        ):
+            raise RiskError(f"Expected the symbol and parameters of {now.symbol}, were others.")
+        self._shares = _shares(assumptions)
+        self.assumptions, self.assumed_since = assumptions, self.last_sample
 
     def observe_mark(self, price: float) -> None:
         """Consume what a mark price between two bars reaches; raises RiskError below 0."""
@@ -208,7 +226,8 @@ class LiquidationMap:
             **self.assumptions.fixed(),
             "id": self.assumptions.id,
             "hash": self.assumptions.hash,
-            "leverages_in_use": self.leverages.tolist(),
+            "leverages_in_use": self.leverages[self._shares > 0].tolist(),
+            "assumed_since": self.assumed_since,
             "first_sample": self.first_sample,
             "last_sample": self.last_sample,
             "coverage": {name: self.coverage(side) for side, name in enumerate(SIDES)},
@@ -372,6 +391,13 @@ class LiquidationMap:
                 shown=float(usd[bins].sum()) / total if total > 0 else 1.0,
             )
         )
+
+
+def _shares(assumptions: MapAssumptions) -> Floats:
+    """Return the share of each leverage of the prior, 0 where the tiers do not allow it."""
+    leverages, shares = assumptions.cohorts()
+    found = dict(zip(leverages.tolist(), shares.tolist(), strict=True))
+    return np.array([found.get(leverage, 0.0) for leverage, _ in assumptions.parameters.prior])
 
 
 def _shifted(mass: Floats, shift: int) -> Floats:

@@ -8,16 +8,22 @@ from hypothesis import strategies as st
 
 from alphaplus.errors import ConfigError, RiskError
 from alphaplus.leverage.leverage_caps import (
+    blended,
+    maintenance_rate,
+    margin_survival_cap,
+    venue_cap,
+    volatility_cap,
+)
+from alphaplus.leverage.liquidity_cap import (
     BookWalk,
     LiquidityLimits,
     liquidity_cap,
     liquidity_notional,
-    margin_survival_cap,
+)
+from alphaplus.leverage.portfolio_cap import (
     portfolio_cap,
     stressed_correlation,
     symbol_in_portfolio_cap,
-    venue_cap,
-    volatility_cap,
 )
 from alphaplus.leverage.tiers import LeverageTier, TierTable
 
@@ -46,8 +52,7 @@ def walk_of(levels: list[tuple[float, float]]) -> BookWalk:
     return BookWalk.of([p for p, _ in levels], [q for _, q in levels], 100.0)
 
 
-def maintenance_rate(notional: float) -> float:
-    return float(TIERS.maintenance_margin(notional)) / notional if notional > 0 else 0.004
+by_tier = maintenance_rate(TIERS)
 
 
 def survival(**changes: Any) -> float:
@@ -55,7 +60,7 @@ def survival(**changes: Any) -> float:
         "equity": 10_000.0,
         "expected_shortfall": 0.05,
         "impact": lambda notional: 1e-9 * notional,
-        "maintenance_rate": maintenance_rate,
+        "maintenance_rate": by_tier,
     }
     found = margin_survival_cap(**{**known, **changes})
     assert found is not None
@@ -93,7 +98,7 @@ def test_margin_survival_lies_where_the_margin_is_spent(
 ) -> None:
     def spent(leverage: float) -> float:
         n = leverage * equity
-        return leverage * (es + slope * n + maintenance_rate(n))
+        return leverage * (es + slope * n + by_tier(n))
 
     found = survival(equity=equity, expected_shortfall=es, impact=lambda n: slope * n)
     assert spent(found) <= 1
@@ -133,6 +138,22 @@ def test_margin_survival_is_unknown_if_an_input_is(name: str) -> None:
         assert margin_survival_cap(**{**known, name: math.nan}) is None
     assert margin_survival_cap(**{**known, "impact": lambda _: math.nan}) is None
     assert margin_survival_cap(**{**known, "equity": 0.0}) == 0.0
+
+
+@given(books, equities, factors)
+def test_a_thinner_book_never_raises_margin_survival(
+    levels: list[tuple[float, float]], equity: float, factor: float
+) -> None:
+    thinner = walk_of([(p, q / factor) for p, q in levels])
+    now, then = (survival(equity=equity, impact=w.cost) for w in (walk_of(levels), thinner))
+    assert then <= now * (1 + 1e-9)
+
+
+def test_rates_of_a_portfolio_are_blended_by_its_shares() -> None:
+    rate = blended([by_tier, lambda _: 0.1, lambda _: math.inf], [3.0, -1.0, 0.0])
+    expected = 0.75 * by_tier(0.75e6) + 0.25 * 0.1
+    assert rate(1e6) == pytest.approx(expected)
+    assert by_tier(0.0) == 0.004
 
 
 @given(books, st.floats(0.01, 1.0))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alphaplus.errors import RiskError
 from alphaplus.leverage.liquidation_level import level_columns
 from alphaplus.leverage.liquidation_map import LONG, SHORT, LiquidationMap, MapBar
-from tests.leverage.map_cases import BAR_NS, PlainMap, assumptions, bar, paths
+from tests.leverage.map_cases import BAR_NS, PlainMap, assumptions, bar, paths, tiers
 
 
 def mapped(bars: list[MapBar], **changes: object) -> LiquidationMap:
@@ -230,6 +230,21 @@ def test_bins_follow_the_mark_and_account_for_what_they_lose() -> None:
         assert found.prices[0] < mark < found.prices[-1]
     assert found.lost[LONG].sum() > 0
     np.testing.assert_allclose(balance(found), 0.0, atol=1e-9)
+
+
+def test_new_tiers_hold_from_now_on() -> None:
+    found = opened()
+    before, first_id = found.mass.copy(), found.described()["id"]
+    found.assume(assumptions(tiers=tiers(25.0)))
+    assert (found.mass == before).all()
+    found.update(bar(3, 1200.0))
+    assert found.opened[LONG, 3:].tolist() == opened().opened[LONG, 3:].tolist()
+    told = found.described()
+    assert told["leverages_in_use"] == [5.0, 10.0, 25.0]
+    assert told["assumed_since"] == 2 * BAR_NS
+    assert told["id"] != first_id
+    with pytest.raises(RiskError, match="parameters"):
+        found.assume(assumptions(bin_width=0.01))
 
 
 def test_levels_have_the_fields_and_shares_of_the_whole() -> None:
