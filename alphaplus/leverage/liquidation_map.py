@@ -8,17 +8,16 @@ the map (`map_hits`). Evidence that such maps predict is weak: location slightly
 """
 
 import math
-from collections import deque
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from alphaplus.errors import RiskError
 from alphaplus.leverage.hit_probability import Floats
 from alphaplus.leverage.liquidation_level import LiquidationLevel, PositionSide
 from alphaplus.leverage.map_assumptions import MapAssumptions
+from alphaplus.leverage.map_picture import MapPicture
 
 LONG: Final = 0
 SHORT: Final = 1
@@ -69,15 +68,6 @@ class MapBar:
         return self.mark_low, self.mark_high, self.mark_close
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    ts_event: int
-    candle: tuple[float, float, float, float]
-    bins: npt.NDArray[np.int32]
-    usd: npt.NDArray[np.float32]
-    shown: float
-
-
 class LiquidationMap:
     """A map of one symbol: state without clock or I/O, the same for the same bars.
 
@@ -115,7 +105,11 @@ class LiquidationMap:
         self.last_sample: int | None = None
         self._newest: int | None = None
         self._eaten = np.zeros(2)
-        self._columns: deque[_Column] = deque(maxlen=parameters.columns)
+        self._picture = MapPicture(
+            columns=parameters.columns,
+            cells_per_column=parameters.cells_per_column,
+            bin_width=parameters.bin_width,
+        )
         self.before = np.zeros((2, 2 * self._half + 1))
         """Standing quantity at the end of the last complete bar: what realised ones are held to."""
         self.mark_before: float | None = None
@@ -193,7 +187,9 @@ class LiquidationMap:
         self._eaten[:] = 0.0
         self.before, self.mark_before = self.mass, self.mark
         low, high, close = path
-        self._remember(bar.ts_event, (opened_at or close, high, low, close))
+        # a bin holds longs or shorts, never both
+        usd = self.mass.sum(axis=0) * self.prices
+        self._picture.add(bar.ts_event, (opened_at or close, high, low, close), self._first, usd)
 
     def levels(self, limit: int = 100) -> list[LiquidationLevel] | None:
         """Return the largest levels, at most `limit` per side, nearest first; None while stale."""
@@ -243,18 +239,9 @@ class LiquidationMap:
         stale. Past the `cells_per_column` largest of a bar, cells are left out: `shown` is the
         share of value that is not.
         """
-        columns = list(self._columns)
-        stale = self.status == "stale"
-        bins = (
-            np.unique(np.concatenate([column.bins for column in columns]))
-            if columns
-            else np.zeros(0, np.int32)
-        )
-        cells = [
-            [x, int(y), round(float(usd), 2)]
-            for x, column in enumerate(columns)
-            for y, usd in zip(np.searchsorted(bins, column.bins), column.usd, strict=True)
-        ]
+        drawn = self._picture.payload()
+        if self.status == "stale":
+            drawn["cells"] = None
         coverages = [self.coverage(side) for side in (LONG, SHORT)]
         return {
             "symbol": self.assumptions.symbol,
@@ -262,11 +249,7 @@ class LiquidationMap:
             "reason": self.reason,
             "estimate": True,
             "mark_price": self.mark,
-            "x_axis": [column.ts_event for column in columns],
-            "y_axis": np.exp(bins * self.assumptions.parameters.bin_width).tolist(),
-            "cells": None if stale else cells,
-            "candles": [[column.ts_event, *column.candle] for column in columns],
-            "shown": [column.shown for column in columns],
+            **drawn,
             "consumed_usd": dict(zip(SIDES, self.consumed_usd.tolist(), strict=True)),
             "cohorts": {
                 name: dict(zip(map(str, self.leverages.tolist()), standing.tolist(), strict=True))
@@ -374,23 +357,6 @@ class LiquidationMap:
         self._mass[side, cohort, below] += quantity * (1.0 - upper)
         self._mass[side, cohort, below + 1] += quantity * upper
         return True
-
-    def _remember(self, ts_event: int, candle: tuple[float, float, float, float]) -> None:
-        usd = self.mass.sum(axis=0) * self.prices  # a bin holds longs or shorts, never both
-        bins = np.flatnonzero(usd > 0)
-        total = float(usd.sum())
-        most = self.assumptions.parameters.cells_per_column
-        if len(bins) > most:
-            bins = np.sort(bins[np.argsort(-usd[bins], kind="stable")[:most]])
-        self._columns.append(
-            _Column(
-                ts_event=ts_event,
-                candle=candle,
-                bins=(bins + self._first).astype(np.int32),
-                usd=usd[bins].astype(np.float32),
-                shown=float(usd[bins].sum()) / total if total > 0 else 1.0,
-            )
-        )
 
 
 def _shares(assumptions: MapAssumptions) -> Floats:
