@@ -596,15 +596,12 @@ def _long_decimal(buffer: Bytes, begin: int, end: int) -> tuple[bool, float]:
 
 
 @borrowing_kernel
-def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
-    """Read a quoted decimal without sign as the nearest float64: (position behind it, value).
+def _decimal_text(buffer: Bytes, at: int) -> tuple[int, float]:
+    """Read a decimal up to its closing quote as the nearest float64: (position behind, value).
 
     A quotient of two integers below 2**53, the lower a power of ten up to 10**22, is rounded
     once and so is exact (Clinger 1990, "How to read floating point numbers accurately").
     """
-    if _byte(buffer, at) != _QUOTE:
-        return -FIELD, math.nan
-    at += 1
     begin = at
     mantissa = 0
     byte = _byte(buffer, at)
@@ -639,25 +636,19 @@ def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
 
 
 @borrowing_kernel
+def _decimal(buffer: Bytes, at: int) -> tuple[int, float]:
+    """Read a quoted decimal without sign."""
+    if _byte(buffer, at) != _QUOTE:
+        return -FIELD, math.nan
+    return _decimal_text(buffer, at + 1)
+
+
+@borrowing_kernel
 def _signed_decimal(buffer: Bytes, at: int) -> tuple[int, float]:
     """Read a quoted decimal with an optional minus."""
     if _byte(buffer, at) == _QUOTE and _byte(buffer, at + 1) == _MINUS:
-        # The minus takes the place of the quote for the reader of the rest.
-        end = _string(buffer, at)
-        if end < 0:
-            return end, math.nan
-        whole = _digits(buffer, at + 2)
-        stop = whole
-        if _byte(buffer, whole) == _DOT:
-            stop = _digits(buffer, whole + 1)
-            if stop == whole + 1:
-                return -NUMBER, math.nan
-        if whole == at + 2 or stop != end - 1:
-            return -NUMBER, math.nan
-        is_exact, value = _long_decimal(buffer, at + 2, stop)
-        if not is_exact:
-            return -NUMBER, math.nan
-        return end, -value
+        at, value = _decimal_text(buffer, at + 2)
+        return at, -value
     return _decimal(buffer, at)
 
 
@@ -965,14 +956,7 @@ def _side_levels(
     if (field == _BIDS or field == _ASKS) and scan.row == scan.base:
         scan.row += 1
     side = _BID if field == _b or field == _BIDS else _ASK
-    at, row = _levels(
-        buffer,
-        at,
-        events,
-        scan.row,
-        side,
-        market[instrument],
-    )
+    at, row = _levels(buffer, at, events, scan.row, side, market[instrument])
     scan.row = row
     scan.decoded |= 1 << field
     return at
@@ -1140,13 +1124,7 @@ def _kind_of(buffer: Bytes, scan: Record) -> int:
 
 
 @borrowing_kernel
-def _instrument_of(
-    buffer: Bytes,
-    scan: Record,
-    names: Words,
-    slots: Longs,
-    market: Records,
-) -> int:
+def _instrument_of(buffer: Bytes, scan: Record, names: Words, slots: Longs, market: Records) -> int:
     """Return the instrument that the hint, the symbol or the stream names; -1 none, -2 unknown."""
     found = scan.found[scan.nested]
     if scan.hint >= 0:
@@ -1257,12 +1235,7 @@ def _finish_book(
 
 @borrowing_kernel
 def _finish_ticker(
-    buffer: Bytes,
-    scan: Record,
-    decimals: int,
-    tick_units: int,
-    message: Record,
-    events: Records,
+    buffer: Bytes, scan: Record, decimals: int, tick_units: int, message: Record, events: Records
 ) -> int:
     level = scan.nested
     seen = scan.seen[level]
@@ -1287,12 +1260,7 @@ def _finish_ticker(
 
 @borrowing_kernel
 def _finish_trade(
-    buffer: Bytes,
-    scan: Record,
-    decimals: int,
-    tick_units: int,
-    message: Record,
-    events: Records,
+    buffer: Bytes, scan: Record, decimals: int, tick_units: int, message: Record, events: Records
 ) -> int:
     level = scan.nested
     seen = scan.seen[level]
@@ -1356,11 +1324,7 @@ def _finish_mark(buffer: Bytes, scan: Record, events: Records) -> int:
 
 @borrowing_kernel
 def _finish_liquidation(
-    buffer: Bytes,
-    scan: Record,
-    decimals: int,
-    tick_units: int,
-    events: Records,
+    buffer: Bytes, scan: Record, decimals: int, tick_units: int, events: Records
 ) -> int:
     """A liquidation order: `starts`, `ends` and `state` are those of the inner object."""
     seen = scan.seen[0]
@@ -1385,11 +1349,7 @@ def _finish_liquidation(
 
 @borrowing_kernel
 def _partial_instrument(
-    buffer: Bytes,
-    scan: Record,
-    names: Words,
-    slots: Longs,
-    market: Records,
+    buffer: Bytes, scan: Record, names: Words, slots: Longs, market: Records
 ) -> int:
     """Return the instrument of a frame that broke off, as far as it was told; -1 if not."""
     if scan.hint >= 0:
@@ -1727,12 +1687,7 @@ def _survey_frame(
 
 @kernel
 def survey(
-    buffer: Bytes,
-    names: Words,
-    slots: Longs,
-    market: Records,
-    events: Records,
-    notes: Records,
+    buffer: Bytes, names: Words, slots: Longs, market: Records, events: Records, notes: Records
 ) -> bool:
     """Note of every frame which symbol it names and what decimals its numbers need.
 
