@@ -14,6 +14,7 @@ AlphaPlusError
 ├── StorageError         the database or the spool refuses
 │   └── MigrationError   the schema cannot be brought to this version
 └── RiskError            a position or a margin input is not usable
+    └── MissingTier      no usable leverage tiers are known
 
 Messages are one sentence, "Expected ..., was ...", and then what to do. All arguments
 reach ``super().__init__``, since errors cross processes by pickle.
@@ -97,3 +98,7 @@ class MigrationError(StorageError):
 
 class RiskError(AlphaPlusError):
     """A position or a margin input is not usable."""
+
+
+class MissingTier(RiskError):
+    """No usable leverage tiers are known for a symbol at a time."""

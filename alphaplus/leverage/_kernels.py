@@ -315,7 +315,7 @@ def _roots(
 
 @kernel
 def _nearer(root: float, u_mark: float, below: float, above: float) -> tuple[float, float]:
-    if root <= 0.0:
+    if root <= 0.0 or root == np.inf:
         return below, above
     if root <= u_mark:
         if not below >= root:

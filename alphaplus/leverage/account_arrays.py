@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from alphaplus.errors import MissingTier
 from alphaplus.leverage.account import MarginAccount, MarginPosition, is_inverse, isolated_margin
 from alphaplus.leverage.dydx import PPM, scaled_initial_margin_ppm
-from alphaplus.leverage.engine import POSITION, evaluate
-from alphaplus.leverage.tiers import TIER, MissingTier, TierBook, TierTable
+from alphaplus.leverage.engine import POSITION, evaluate, joint_distance
+from alphaplus.leverage.tiers import TIER, TierBook, TierTable
 
 Records = npt.NDArray[np.void]
 
@@ -33,6 +34,10 @@ class MarginArrays:
     def evaluate(self) -> tuple[Records, Records]:
         """Return the engine's MARGIN rows per position and BUCKET rows per bucket."""
         return evaluate(self.positions, self.tiers, self.wallets, strict=self.strict)
+
+    def joint_distance(self, betas: npt.ArrayLike = 1.0) -> npt.NDArray[np.float64]:
+        """Return the common shocks, down and up, that bring each bucket to its margin."""
+        return joint_distance(self.positions, self.tiers, self.wallets, betas)
 
 
 def arrays_of(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from alphaplus.errors import RiskError
 from alphaplus.leverage import _kernels
+from alphaplus.leverage.tiers import TIER
 
 Floats = npt.NDArray[np.float64]
 Records = npt.NDArray[np.void]
@@ -127,6 +128,14 @@ def joint_distance(
     return out
 
 
+def warm_engine() -> None:
+    """Compile the engine's kernels, on one position without tiers."""
+    positions = np.ones(1, POSITION)
+    positions[["bucket", "tier_begin", "tier_end"]] = 0
+    evaluate(positions, np.zeros(0, TIER), np.ones(1))
+    joint_distance(positions, np.zeros(0, TIER), np.ones(1))
+
+
 def _order(positions: Records, tiers: Records, wallets: Floats) -> npt.NDArray[np.int64]:
     if positions.dtype != POSITION or positions.ndim != 1:
         raise RiskError(f"Expected positions as a row of POSITION, was {positions.dtype}.")
@@ -140,4 +149,6 @@ def _order(positions: Records, tiers: Records, wallets: Floats) -> npt.NDArray[n
         raise RiskError("Expected quantities of at least 0 and sides +1 or -1, was another.")
     if not (positions["entry"] > 0).all() or (positions["mark"] <= 0).any():
         raise RiskError("Expected entry prices and marks above 0, was one not.")
+    if any(np.isinf(positions[name]).any() for name in ("quantity", "entry", "mark")):
+        raise RiskError("Expected finite quantities and prices, was one infinite.")
     return np.lexsort((positions["symbol"], positions["bucket"]))

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.errors import ConfigError, RiskError, UnknownSymbol
+from alphaplus.errors import ConfigError, MissingTier, UnknownSymbol
 from alphaplus.instruments import symbol_to_ccxt
 
 TIER: Final = np.dtype(
@@ -29,10 +29,6 @@ CONTINUITY: Final = 1e-6
 """Largest relative error of a cumulative amount, also absolute below 1."""
 
 Unit = Literal["notional", "contracts"]
-
-
-class MissingTier(RiskError):
-    """No usable tiers are known for a symbol at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +162,7 @@ class TierBook:
     """The tables of one venue, several per symbol where tiers have changed.
 
     Keys are full symbols (`BTC/USDT:USDT-241227` is not `BTC/USDT:USDT`); ours, ccxt's and,
-    where only one symbol has it, the venue's short name (`BTCUSDT`) all find a table.
+    where only one symbol has it, the venue's short name (`BTCUSDT`, `BTC`) all find a table.
     """
 
     def __init__(self, tables: Sequence[TierTable], *, venue: str = "") -> None:
@@ -266,5 +262,10 @@ def _short(name: str) -> str:
 
 def _short_names(tables: Mapping[str, Any]) -> dict[str, str]:
     """Short names that belong to one symbol only."""
-    count = Counter(map(_short, tables))
-    return {_short(name): name for name in tables if count[_short(name)] == 1}
+    names = [(short, name) for name in tables for short in {_short(name), _base(name)}]
+    count = Counter(short for short, _ in names)
+    return {short: name for short, name in names if count[short] == 1}
+
+
+def _base(name: str) -> str:
+    return name.partition("/")[0].upper()

@@ -15,6 +15,7 @@ from alphaplus.leverage.engine import (
     evaluate,
     joint_distance,
     surplus_at,
+    warm_engine,
 )
 from alphaplus.leverage.tier_files import read_tiers
 from alphaplus.leverage.tiers import TIER
@@ -269,7 +270,7 @@ def test_above_the_last_tier_is_flagged() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("bucket", 1), ("tier_end", 99), ("quantity", -1.0), ("side", 0.0), ("entry", 0.0),
-     ("mark", -1.0)],
+     ("mark", -1.0), ("mark", math.inf)],
 )  # fmt: skip
 def test_arrays_that_do_not_fit_are_refused(field: str, value: float) -> None:
     positions, tiers = arrays([[leg()]])
@@ -322,3 +323,7 @@ def test_no_positions_at_all() -> None:
     assert len(margins) == 0
     assert buckets["equity"].tolist() == [5.0]
     assert np.isnan(joint_distance(np.zeros(0, POSITION), np.zeros(0, TIER), np.array([5.0]))).all()
+
+
+def test_the_kernels_compile_without_an_account() -> None:
+    warm_engine()

@@ -264,4 +264,5 @@ def test_hyperliquid_margin_tiers(data_dir: Path) -> None:
     table = book.table("BTC/USDC:USDC")
     assert table.rows["rate"].tolist() == [1 / 80, 1 / 40]
     assert table.rows["amount"].tolist() == [0.0, 150_000_000 / 80]
+    assert book.table("BTC") is table
     assert book.table("LINK/USDC:USDC").at(20_000_001).max_leverage == 5

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from alphaplus.errors import ConfigError
+from alphaplus.errors import ConfigError, MissingTier
 from alphaplus.leverage.tier_files import read_tiers, tiers_from_ccxt, tiers_of, write_tiers
-from alphaplus.leverage.tiers import MissingTier
 
 OWN: dict[str, Any] = {
     "format": "alphaplus-tiers-1",

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphaplus.errors import ConfigError
+from alphaplus.errors import ConfigError, MissingTier
 from alphaplus.leverage.tier_files import read_tiers
-from alphaplus.leverage.tiers import LeverageTier, MissingTier, TierBook, TierTable
+from alphaplus.leverage.tiers import LeverageTier, TierBook, TierTable
 from tests.leverage.margin_books import table
 
 DAY = 86_400 * 1_000_000_000
@@ -102,8 +102,9 @@ def test_full_symbols_are_kept_apart(data_dir: Path) -> None:
     assert book.table("BTC-USDT-PERP") is perpetual
     assert book.table("BTCUSDT") is perpetual
     assert book.table("BTCUSDC").symbol == "BTC/USDC:USDC"
-    with pytest.raises(MissingTier, match="Expected tiers of NOPE"):
-        book.table("NOPE")
+    for several_or_none in ("BTC", "NOPE"):
+        with pytest.raises(MissingTier, match=f"Expected tiers of {several_or_none}, were none"):
+            book.table(several_or_none)
 
 
 def test_the_table_of_its_time_is_used() -> None:
