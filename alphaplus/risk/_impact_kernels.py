@@ -19,7 +19,7 @@ _NODES: Final = np.array([0.04691007703066802, 0.23076534494715845, 0.5])
 """Left half of the five Gauss-Legendre nodes on [0, 1]."""
 _WEIGHTS: Final = np.array([0.11846344252809454, 0.23931433524968324, 0.28444444444444444])
 _SETTLED: Final = 1e-13
-"""Relative change of the price below which a step changes nothing."""
+"""Relative difference of prices that is rounding."""
 
 
 @kernel
@@ -199,7 +199,7 @@ def settle_leg(
     `ranked` lists accounts by symbol and side, first deleveraged first. Moves quantity from
     `open_quantity` into `sold` (on the book), and of those deleveraged into `adl_quantity` (and
     times its price into `adl_value`). `fund`: balance, paid out, surplus,
-    deleveraged value, loss passed on by it, residual deficit.
+    loss passed on to the deleveraged, residual deficit.
     """
     for symbol in range(len(taken) // 2):
         for side in range(2):
@@ -212,7 +212,7 @@ def settle_leg(
                 quantity = open_quantity[account]
                 open_quantity[account] = 0.0
                 gap = sides[account] * (bankruptcy[account] - fills[account])
-                if not gap > 0.0:
+                if gap <= _SETTLED * bankruptcy[account]:  # rounding is no shortfall
                     sold[account] += quantity
                     fund[2] -= gap * quantity
                     continue
@@ -230,10 +230,9 @@ def settle_leg(
                     adl_quantity[other] += part
                     adl_value[other] += part * bankruptcy[account]
                     matched += part
-                    fund[3] += part * bankruptcy[account]
-                    fund[4] += part * gap
+                    fund[3] += part * gap
                     left -= part
                     if open_quantity[other] <= 0.0:
                         rank += 1
                 sold[account] += quantity - matched
-                fund[5] += left * gap
+                fund[4] += left * gap

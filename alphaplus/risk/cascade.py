@@ -195,7 +195,7 @@ class Cascade:
     fund_surplus: float
     fund_balance: float
     adl_value: float
-    """Deleveraged at bankruptcy prices: quantity times price."""
+    """Deleveraged quantity, valued at the initial price."""
     adl_loss: float
     """What the fund would have had to pay for it more."""
     adl_quantity: Floats
@@ -298,7 +298,7 @@ class _State:
             adl_value=np.zeros(count),
             taken=np.zeros(2 * symbols, np.int64),
             paths=[],
-            fund=np.array([market.fund, 0.0, 0.0, 0.0, 0.0, 0.0]),
+            fund=np.array([market.fund, 0.0, 0.0, 0.0, 0.0]),
             surplus=0.0,
             settled=True,
         )
@@ -420,10 +420,10 @@ def _outcome(market: Market, legs: Floats, state: _State) -> Cascade:
         fund_draw=float(state.fund[1]),
         fund_surplus=rules.surplus_to_fund * state.surplus,
         fund_balance=float(state.fund[0]),
-        adl_value=float(state.fund[3]),
-        adl_loss=float(state.fund[4]),
+        adl_value=float(state.adl_quantity @ start),
+        adl_loss=float(state.fund[3]),
         adl_quantity=state.adl_quantity,
-        residual_deficit=float(state.fund[5]),
+        residual_deficit=float(state.fund[4]),
         margin_ratio=_margin_ratio(market, state),
         account_pnl=pnl - fees + refund,
         book_pnl=float(accounts.side * state.sold @ (end - fills)),
