@@ -25,6 +25,7 @@ from alphaplus.errors import AlphaPlusError
 from alphaplus.feeds.market_feed import MarketFeed
 from alphaplus.instruments import Instrument
 from alphaplus.jit import cache_dir
+from alphaplus.leverage.engine import warm_engine
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def compile_all() -> None:
     )
     MarketFeed([instrument]).warm()
     warm_market(instrument)
+    warm_engine()
 
 
 def _digest() -> str:

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +21,6 @@ from alphaplus.leverage.engine import (
 )
 from alphaplus.leverage.tier_files import read_tiers
 from alphaplus.leverage.tiers import TIER
-from tests.conftest import find_data_dir
 from tests.leverage import margin_twin as twin
 from tests.leverage.margin_books import Records, arrays, legs_of, run, table, tier_rows
 from tests.leverage.margin_twin import Leg
@@ -28,8 +29,9 @@ OWN = [table().rows, table(scale=0.01).rows]
 BRACKETS = "binance_leverage_tiers_2024-10.json.gz"
 
 
-def venue_tables() -> list[Records]:
-    book = read_tiers(find_data_dir() / "risk" / BRACKETS)
+@cache
+def venue_tables(data_dir: Path) -> list[Records]:
+    book = read_tiers(data_dir / "risk" / BRACKETS)
     return [tables[0].rows for tables in book.tables.values()]
 
 
@@ -79,8 +81,8 @@ def test_cross_price_equals_bisection_with_other_marks_frozen(
 
 @settings(max_examples=60)
 @given(st.data())
-def test_properties_over_the_brackets_of_a_venue(data: st.DataObject) -> None:
-    item = data.draw(legs_of(venue_tables()))
+def test_properties_over_the_brackets_of_a_venue(data_dir: Path, data: st.DataObject) -> None:
+    item = data.draw(legs_of(venue_tables(data_dir)))
     leverage = data.draw(st.floats(1.0, 100.0))
     wallet = margin_of(item, leverage)
     found, buckets = run([[item]], [wallet])
