@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from alphaplus.errors import ConfigError, RiskError
 from alphaplus.leverage.map_assumptions import MapAssumptions, MapParameters
+from alphaplus.leverage.tier_files import read_tiers
 from alphaplus.leverage.tiers import LeverageTier, MissingTier, TierTable
 from tests.leverage.map_cases import assumptions, tiers
 
@@ -118,3 +121,26 @@ def test_unusable_tiers_are_refused() -> None:
 def test_parameters_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="Expected"):
         MapParameters(**wrong)  # type: ignore[arg-type]
+
+
+def test_real_brackets_give_ordered_levels_on_both_sides(data_dir: Path) -> None:
+    book = read_tiers(data_dir / "risk" / "binance_leverage_tiers_2024-10.json.gz", venue="binance")
+    seen = 0
+    for symbol in book.tables:
+        if not symbol.endswith("/USDT:USDT"):
+            continue
+        assumed = MapAssumptions(
+            symbol=symbol,
+            venues=("binance",),
+            parameters=MapParameters(),
+            tiers=book.table(symbol),
+        )
+        leverages, shares = assumed.cohorts()
+        long, short = assumed.level_prices(7.0, leverages)
+        assert shares.sum() == pytest.approx(1.0)
+        assert (long < 7.0).all()
+        assert (short > 7.0).all()
+        assert (np.diff(long) > 0).all()
+        assert (np.diff(short) < 0).all()
+        seen += 1
+    assert seen > 250
