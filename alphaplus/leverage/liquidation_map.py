@@ -105,6 +105,8 @@ class LiquidationMap:
         self.last_sample: int | None = None
         self._newest: int | None = None
         self._eaten = np.zeros(2)
+        self._cleared = math.inf, -math.inf
+        """Lowest and highest mark since levels were last placed: nothing stands between."""
         self._picture = MapPicture(
             columns=parameters.columns,
             cells_per_column=parameters.cells_per_column,
@@ -288,18 +290,26 @@ class LiquidationMap:
         self.prices = np.exp((self._first + np.arange(self._mass.shape[2])) * width)
 
     def _consume(self, low: float, high: float) -> None:
-        """Remove longs at or above the low and shorts at or below the high."""
-        crossed = (
-            slice(int(np.searchsorted(self.prices, low, "left")), None),
-            slice(0, int(np.searchsorted(self.prices, high, "right"))),
-        )
-        for side, bins in enumerate(crossed):
-            hit = self._mass[side, :, bins]
-            by_leverage = hit.sum(axis=1)
-            self.consumed[side] += by_leverage
-            self._eaten[side] += by_leverage.sum()
-            self.consumed_usd[side] += float((hit.sum(axis=0) * self.prices[bins]).sum())
-            hit[:] = 0.0
+        """Remove longs at or above the low and shorts at or below the high.
+
+        Only what lies past the prices already cleared is looked at: most marks reach nothing.
+        """
+        cleared_low, cleared_high = self._cleared
+        if low < cleared_low:
+            first, last = np.searchsorted(self.prices, (low, cleared_low), "left").tolist()
+            self._remove(LONG, slice(first, last))
+        if high > cleared_high:
+            first, last = np.searchsorted(self.prices, (cleared_high, high), "right").tolist()
+            self._remove(SHORT, slice(first, last))
+        self._cleared = min(low, cleared_low), max(high, cleared_high)
+
+    def _remove(self, side: int, bins: slice) -> None:
+        hit = self._mass[side, :, bins]
+        by_leverage = hit.sum(axis=1)
+        self.consumed[side] += by_leverage
+        self._eaten[side] += by_leverage.sum()
+        self.consumed_usd[side] += float((hit.sum(axis=0) * self.prices[bins]).sum())
+        hit[:] = 0.0
 
     def _close(self, before: float, interest: float) -> None:
         """Take the same share of all that stands, each side for what it has not lost already."""
@@ -327,6 +337,7 @@ class LiquidationMap:
         buy, sell = float(bar.taker_buy or 0), float(bar.taker_sell or 0)
         long_share = buy / (buy + sell) if buy + sell > 0 else 0.5
         entry = self.mark if bar.vwap is None else bar.vwap
+        self._cleared = self.mark, self.mark
         prices = self.assumptions.level_prices(entry, self.leverages)
         for side, share in ((LONG, long_share), (SHORT, 1.0 - long_share)):
             for cohort, weight in enumerate(self._shares):
