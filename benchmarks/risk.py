@@ -4,7 +4,7 @@ metrics      every metric of a portfolio from its inputs: scenarios revalued, co
              apart, reports written
 incremental  the mark of one symbol moves and every metric is reported again
 cascade      one shock to all symbols, followed until nothing more is liquidated
-positions    liquidation price and score of every position, where the margin engine has them
+positions    liquidation price and score of every position, in accounts that share their margin
 
 Each row has its sizes, the median and the slowest of its runs, and its target. Times are of this
 process with one thread; what has not been compiled before is, untimed.
@@ -24,6 +24,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from alphaplus.leverage.engine import POSITION, MarginState, evaluate
+from alphaplus.leverage.level_liquidity import Ladder, level_liquidity
+from alphaplus.leverage.risk_score import liquidation_risks
+from alphaplus.leverage.tiers import LeverageTier, TierTable
 from alphaplus.risk.cascade import Accounts, Market, simulate
 from alphaplus.risk.impact import Depth
 from alphaplus.risk.portfolio_inputs import PortfolioInputs
@@ -44,6 +48,15 @@ SYMBOLS: Final = 100
 POSITIONS: Final = 1000
 SCENARIOS: Final = 1000
 ACCOUNTS_PER_SYMBOL: Final = 200
+ACCOUNTS: Final = 20
+TIERS: Final = (
+    (0.0, 50_000.0, 0.004, 125),
+    (50_000.0, 600_000.0, 0.005, 100),
+    (600_000.0, 3_000_000.0, 0.01, 50),
+    (3_000_000.0, 12_000_000.0, 0.025, 20),
+    (12_000_000.0, 70_000_000.0, 0.05, 10),
+)
+"""Floor, cap, maintenance rate and most leverage."""
 DAYS: Final = 365
 SEED: Final = 11
 
@@ -176,6 +189,56 @@ def cascade() -> Row:
     shocks = np.full(SYMBOLS, -0.1)
     sizes = {"symbols": SYMBOLS, "accounts": SYMBOLS * ACCOUNTS_PER_SYMBOL}
     return Row("cascade", lambda: simulate(made, shocks), 100.0, sizes)
+
+
+@register
+def positions() -> Row:
+    """Liquidation prices from the margin engine, liquidity at them, and scores."""
+    source = np.random.default_rng(SEED)
+    table = TierTable.of(
+        "S/USDT:USDT",
+        [
+            LeverageTier(
+                min_notional=floor,
+                max_notional=cap,
+                maintenance_margin_rate=rate,
+                max_leverage=leverage,
+            )
+            for floor, cap, rate, leverage in TIERS
+        ],
+    )
+    rows = np.zeros(POSITIONS, POSITION)
+    rows["bucket"] = np.arange(POSITIONS) % ACCOUNTS
+    rows["symbol"] = np.arange(POSITIONS) // ACCOUNTS
+    rows["side"] = source.choice([-1.0, 1.0], POSITIONS)
+    rows["mark"] = 100.0
+    rows["entry"] = source.uniform(95, 105, POSITIONS)
+    rows["quantity"] = source.lognormal(10, 2, POSITIONS) / rows["mark"]
+    rows["initial_rate"] = 0.1
+    rows["tier_end"] = len(table.rows)
+    notional = np.bincount(rows["bucket"], rows["quantity"] * rows["mark"], ACCOUNTS)
+    wallets = 0.2 * notional
+    prices = np.arange(1, 1001) / 100
+    bids = Ladder.of(100 - prices, np.full(1000, 50.0))
+    asks = Ladder.of(100 + prices, np.full(1000, 50.0))
+
+    def run() -> object:
+        margins, _ = evaluate(rows, table.rows, wallets)
+        liquidity = level_liquidity(
+            rows["side"], margins["liquidation_price"], rows["quantity"], bids=bids, asks=asks
+        )
+        return liquidation_risks(
+            side=rows["side"],
+            mark_price=rows["mark"],
+            liquidation_price=margins["liquidation_price"],
+            sigma_per_sqrt_hour=0.01,
+            quantity_at_level=liquidity.to_close,
+            depth_at_level=liquidity.depth,
+            no_liquidation_price=margins["state"] == MarginState.NO_LIQUIDATION_PRICE,
+            liquidatable_now=margins["state"] == MarginState.LIQUIDATABLE_NOW,
+        )
+
+    return Row("positions", run, 5.0, {"positions": POSITIONS, "accounts": ACCOUNTS})
 
 
 def timed(row: Row, runs: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def test_json_has_a_row_for_each_setup(
     found = json.loads(capsys.readouterr().out)
     assert found["benchmark"] == "risk"
     rows = {row["name"]: row for row in found["rows"]}
-    assert {"metrics", "incremental", "cascade"} <= rows.keys()
+    assert {"metrics", "incremental", "cascade", "positions"} <= rows.keys()
     for name in ("metrics", "incremental", "cascade"):
         row = rows[name]
         assert row["symbols"] == 4

@@ -28,6 +28,17 @@ def accounts(draw: st.DrawFn) -> Account:
     )
 
 
+@given(accounts(), st.floats(-0.4, 0.4))
+def test_headroom_is_equity_less_margin_revalued(account: Account, shock: float) -> None:
+    expected = account.equity + account.amount
+    for at in range(3):
+        ratio = 1 + account.betas[at] * shock
+        gain = 1 - 1 / ratio if account.inverse[at] else ratio - 1
+        margin = account.maintenance[at] * (1 / ratio if account.inverse[at] else ratio)
+        expected += account.notional[at] * gain + account.coins[at] * (ratio - 1) - margin
+    assert account.headroom(shock) == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
 @settings(max_examples=60)
 @given(accounts())
 def test_distance_is_the_first_shock_without_headroom(account: Account) -> None:
