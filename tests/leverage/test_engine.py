@@ -80,6 +80,23 @@ def test_cross_price_equals_bisection_with_other_marks_frozen(
 
 
 @settings(max_examples=60)
+@given(st.lists(legs_of(OWN, inverse=None), min_size=1, max_size=4), st.floats(0.01, 0.5))
+def test_at_the_bankruptcy_price_equity_covers_only_the_close_fee(
+    legs: list[Leg], share: float
+) -> None:
+    whole = math.fsum(item.notional(item.mark) for item in legs)
+    found, _ = run([legs], [share * whole])
+    for i, item in enumerate(legs):
+        price = float(found["bankruptcy_price"][i])
+        if math.isnan(price):
+            continue
+        prices = [price if k == i else other.mark for k, other in enumerate(legs)]
+        profits = [leg.profit(p) for leg, p in zip(legs, prices, strict=True)]
+        left = math.fsum([share * whole, *profits, -item.notional(price) * item.close_fee])
+        assert abs(left) <= 1e-9 * max(whole, item.notional(price))
+
+
+@settings(max_examples=60)
 @given(st.data())
 def test_properties_over_the_brackets_of_a_venue(data_dir: Path, data: st.DataObject) -> None:
     item = data.draw(legs_of(venue_tables(data_dir)))
