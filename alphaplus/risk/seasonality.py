@@ -141,6 +141,6 @@ def _factors(sums: Floats, out: Floats) -> None:
     squares = 0.0
     for h in range(168):
         if sums[0, h] > 0:
-            out[h] = max(0.1, 1.0 + weight * (sums[1, h] / sums[0, h] / grand - 1.0))
+            out[h] = max(FLOOR, 1.0 + weight * (sums[1, h] / sums[0, h] / grand - 1.0))
         squares += out[h] * out[h]
     out /= np.sqrt(squares / 168)
