@@ -210,14 +210,14 @@ def positions() -> Row:
     rows = np.zeros(POSITIONS, POSITION)
     rows["bucket"] = np.arange(POSITIONS) % ACCOUNTS
     rows["symbol"] = np.arange(POSITIONS) // ACCOUNTS
-    rows["side"] = source.choice([-1.0, 1.0], POSITIONS)
+    rows["side"] = source.choice([-1.0, 1.0], ACCOUNTS)[rows["bucket"]]
     rows["mark"] = 100.0
     rows["entry"] = source.uniform(95, 105, POSITIONS)
     rows["quantity"] = source.lognormal(10, 2, POSITIONS) / rows["mark"]
     rows["initial_rate"] = 0.1
     rows["tier_end"] = len(table.rows)
     notional = np.bincount(rows["bucket"], rows["quantity"] * rows["mark"], ACCOUNTS)
-    wallets = 0.2 * notional
+    wallets = source.uniform(0.05, 0.3, ACCOUNTS) * notional
     prices = np.arange(1, 1001) / 100
     bids = Ladder.of(100 - prices, np.full(1000, 50.0))
     asks = Ladder.of(100 + prices, np.full(1000, 50.0))

@@ -161,7 +161,7 @@ def test_less_depth_or_survival_is_never_better(
 def test_doubling_book_and_accounts_changes_no_price(
     market: Market, size: float, way: float
 ) -> None:
-    reach = replace(market, depth=market.depth.scaled(1e3))  # stays within the ladder
+    reach = replace(market, depth=market.depth.scaled(1e5))  # stays within the ladder
     twice = replace(
         reach,
         depth=reach.depth.scaled(2.0),
