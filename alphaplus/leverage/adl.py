@@ -1,7 +1,7 @@
 """Auto-deleveraging: who is ranked first, who is closed, and at which price.
 
 Positions of the opposite side are ranked by a score of the venue and closed at the bankruptcy
-price of the bankrupt account until its quantity is matched (BitMEX, "Auto-deleveraging", 2024).
+price of the bankrupt account until its quantity is matched (BitMEX, "Auto-deleveraging").
 """
 
 import math
@@ -55,7 +55,7 @@ def profit_leverage_rank(
     """Return PnL% x effective leverage if PnL% is above 0, else PnL% / effective leverage.
 
     Values are of the position at mark, entry and bankruptcy price, without sign; side +1 or -1.
-    PnL% = s (mark - entry) / entry, leverage = mark / (s (mark - bankrupt)) (BitMEX, 2024).
+    PnL% = s (mark - entry) / entry, leverage = mark / (s (mark - bankrupt)) (BitMEX).
     """
     s, mark, entry, bankrupt = _floats(side, mark_value, entry_value, bankrupt_value)
     profit = s * (mark - entry) / entry

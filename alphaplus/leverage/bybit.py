@@ -1,6 +1,6 @@
 """Bybit's own forms: simple isolated, unified inverse and inverse cross of the older pages.
 
-Source: Bybit help centre, liquidation price of USDT and of inverse contracts (read 2025-06).
+Source: Bybit help centre, liquidation price of USDT and of inverse contracts.
 """
 
 from dataclasses import dataclass

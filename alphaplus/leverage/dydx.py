@@ -1,7 +1,7 @@
 """dYdX v4 in exact numbers: margins, trigger, bankruptcy and fillable price, fund, limits.
 
 Quote amounts are integers of a micro-USD, rates integers of a millionth (ppm); sizes and prices
-are exact fractions. Source: dYdX v4 documentation and protocol tests (2025); rounding is the
+are exact fractions. Source: dYdX v4 documentation and protocol tests; rounding is the
 protocol's. The long names of its texts: TNC is `net_collateral`, TMMR the sum of maintenance.
 """
 

@@ -1,6 +1,6 @@
 """Hyperliquid's form of the liquidation price, and what happens below the maintenance margin.
 
-Source: Hyperliquid docs, margining and liquidations (read 2025). The size from which an order
+Source: Hyperliquid docs, margining and liquidations. The size from which an order
 is split is not published there and stays a parameter.
 """
 

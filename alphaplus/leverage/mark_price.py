@@ -1,8 +1,8 @@
 """The mark price by each venue's rule, rebuilt from its parts.
 
 Margin uses the mark, never the last trade. A venue's published mark is to be preferred; what is
-computed here is labelled `rebuilt`. Sources: Binance FAQ "mark price" (2024), Hyperliquid docs
-"robust price indices" (2025).
+computed here is labelled `rebuilt`. Sources: Binance FAQ "mark price", Hyperliquid docs
+"robust price indices".
 """
 
 import math

@@ -1,6 +1,6 @@
 """OKX's and Gate's margin level: 100 % liquidates, 300 % warns.
 
-Source: OKX help, margin calculations (read 2025-06; the cross page is secondary).
+Source: OKX help, margin calculations (the cross page is secondary).
 """
 
 from collections.abc import Sequence

@@ -38,7 +38,8 @@ class MarginProfile:
     adl_rank: AdlRank = "profit_times_leverage"
     mark_rule: MarkRule = "stream"
     source: str
-    as_of: str
+    """The venue's page that the rules follow. None of them was compared with the live page here:
+    venues change their rules, so compare before relying on a profile."""
 
     def close_fee(self, direction: float, leverage: float, taker_fee: float) -> float:
         """Return the close fee inside MM per notional.
@@ -70,7 +71,6 @@ BINANCE_USDM: Final = MarginProfile(
     adl_rank="profit_times_margin_ratio",
     mark_rule="median_of_three",
     source="Binance FAQ, liquidation protocols and price of USD-M futures",
-    as_of="2024-10",
 )
 BINANCE_COINM: Final = MarginProfile(
     name="binancecoinm",
@@ -80,7 +80,6 @@ BINANCE_COINM: Final = MarginProfile(
     adl_rank="profit_times_margin_ratio",
     mark_rule="median_of_three",
     source="Binance FAQ, leverage and margin of COIN-M futures",
-    as_of="2024-10",
 )
 BYBIT_ISOLATED: Final = MarginProfile(
     name="bybit",
@@ -89,7 +88,6 @@ BYBIT_ISOLATED: Final = MarginProfile(
     tier_source="v5/market/risk-limit, with deductions",
     partial_policy="one_tier",
     source="Bybit help, liquidation price of USDT contracts (isolated)",
-    as_of="2025-06",
 )
 BYBIT_UTA: Final = MarginProfile(
     name="bybit",
@@ -98,7 +96,6 @@ BYBIT_UTA: Final = MarginProfile(
     tier_source="v5/market/risk-limit, with deductions",
     partial_policy="one_tier",
     source="Bybit help, initial and maintenance margin of the unified trading account",
-    as_of="2025-06",
 )
 OKX: Final = MarginProfile(
     name="okx",
@@ -107,7 +104,6 @@ OKX: Final = MarginProfile(
     tier_source="api/v5/public/position-tiers, bounds in contracts",
     partial_policy="two_tiers",
     source="OKX help, margin calculations; its cross page is secondary",
-    as_of="2025-06",
 )
 GATE: Final = MarginProfile(
     name="gate",
@@ -116,7 +112,6 @@ GATE: Final = MarginProfile(
     tier_source="futures/{settle}/risk_limit_tiers",
     partial_policy="one_tier",
     source="Gate help, liquidation price of perpetual contracts",
-    as_of="2025-06",
 )
 HYPERLIQUID: Final = MarginProfile(
     name="hyperliquid",
@@ -127,7 +122,6 @@ HYPERLIQUID: Final = MarginProfile(
     fund_policy="backstop_vault",
     mark_rule="oracle_median",
     source="Hyperliquid docs, margining and liquidations",
-    as_of="2025",
 )
 DYDX: Final = MarginProfile(
     name="dydx",
@@ -138,7 +132,6 @@ DYDX: Final = MarginProfile(
     fund_policy="capped_fee",
     mark_rule="oracle",
     source="dYdX v4 documentation and protocol tests",
-    as_of="2025",
 )
 
 _BOTH: Final = {
