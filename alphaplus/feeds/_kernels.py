@@ -61,8 +61,12 @@ NUMBER: Final = 3
 OFF_GRID: Final = 4
 SYMBOL: Final = 5
 REPEATED: Final = 6
-_UNSETTLED: Final = 7
+UNSETTLED: Final = 7
 """No verdict: the batch is to be settled first."""
+NO_ROOM: Final = 8
+"""No verdict: the batch makes more rows than there are."""
+_SPARE_ROWS: Final = 4
+"""Rows that a frame may make beside its levels."""
 
 # Kinds of messages: `binance.MessageKind` holds the same numbers.
 OTHER: Final = 0
@@ -355,7 +359,7 @@ def _string(buffer: Bytes, at: int) -> int:
         if byte < 32:
             return -SYNTAX
         if _byte(buffer, 0) != SETTLED:
-            return -_UNSETTLED
+            return -UNSETTLED
         if byte == _BACKSLASH:
             at = _escape(buffer, at)
             if at < 0:
@@ -824,7 +828,7 @@ def _usual_levels(
     same decimals, its quantities likewise, and most prices of a list have the same length. So
     the layout of the first level is measured, and in the others it is not looked for but only
     checked. What is laid out otherwise, has more than 8 digits that count, is off the grid or
-    no level at all, is left to the caller.
+    no level at all, is left to the caller, as are those that there is no row for.
     """
     decimals = market.price_decimals
     start = at + 2  # of the price
@@ -868,7 +872,7 @@ def _usual_levels(
     size_zeros = _FIRST[size_fraction - size_kept]
     divisor = _TEN_FLOAT[size_kept]
     marks = _marks(_EVENT_DEPTH, side, 0)
-    while True:
+    while row < events.size - _SPARE_ROWS:
         head = _word(buffer, start)
         price = (head & front) | (_word(buffer, start + to_behind) & back)
         price = ((price ^ _ZERO_DIGITS) << shift) << shift
@@ -912,6 +916,7 @@ def _usual_levels(
         if tail & _FIRST[5] != _BETWEEN_LEVELS:
             return at, row
         start = place + 5
+    return at, row
 
 
 @borrowing_kernel
@@ -922,7 +927,7 @@ def _levels(
     at = _space(buffer, at + 1)
     if _byte(buffer, at) == _CLOSE_LIST:
         return at + 1, row
-    while True:
+    while row < events.size - _SPARE_ROWS:
         first = row
         at, row = _usual_levels(buffer, at, events, row, side, market)
         if row == first:
@@ -940,6 +945,7 @@ def _levels(
         if _byte(buffer, at) != _COMMA:
             return -SYNTAX, row
         at = _space(buffer, at + 1)
+    return -NO_ROOM, row
 
 
 @borrowing_kernel
@@ -1523,7 +1529,8 @@ def decode(
     events: Records,
     scans: Records,
 ) -> int:
-    """Decode every frame of a batch; returns the number of rows made, -1 if it is unsettled.
+    """Decode every frame of a batch; returns the number of rows made, or how it failed:
+    minus `UNSETTLED` or `NO_ROOM`. Then the messages and rows say nothing.
 
     A frame with an error makes no rows. There is one message for each frame; no hints are as
     good as -1 for each. `scans` is one row of scratch; its `run` tells of the batch as a whole.
@@ -1536,6 +1543,8 @@ def decode(
     rows = 0
     at = FIRST_FRAME
     for i in range(messages.size):
+        if rows > events.size - _SPARE_ROWS:
+            return -NO_ROOM
         hint = hints[i] if hints.size > 0 else -1
         message = messages[i]
         message.first_id = -1
@@ -1555,8 +1564,8 @@ def decode(
         if end >= 0:
             rows = scan.row
             _join_run(run, message)
-        elif end == -_UNSETTLED:
-            return -1
+        elif end == -UNSETTLED or end == -NO_ROOM:
+            return end
         else:
             message.error = -end
             run[_RUN_INSTRUMENT] = -2
@@ -1564,7 +1573,7 @@ def decode(
         message.end = rows
         at = end + 1
     if at != buffer.size - PADDING:
-        return -1  # a NUL within a frame
+        return -UNSETTLED  # a NUL within a frame
     return rows
 
 
@@ -1710,7 +1719,7 @@ def survey(
         note.has_event_type = 0
         note.is_spot_trade = 0
         error = _survey_frame(buffer, at, scan, names, slots, market, events, note)
-        if error == -_UNSETTLED:
+        if error == -UNSETTLED:
             return False
         at = _end_of_frame(buffer, at) + 1
     return bool(at == buffer.size - PADDING)

@@ -86,11 +86,11 @@ _NO_HINTS: Final = np.empty(0, dtype=np.int64)
 _RAW: Final = bytes([_kernels.RAW])
 _SETTLED: Final = bytes([_kernels.SETTLED])
 _PADDING: Final = b" " * _kernels.PADDING
-_ROWS_PER_FRAME: Final = 4
-"""Rows that a frame may make beyond one for each `_BYTES_PER_ROW`."""
-_BYTES_PER_ROW: Final = 10
-"""`["1","0"],` is the shortest text of a row, so rows are allocated for more than there can be:
-what is not written costs no memory, as the system gives pages only when they are touched."""
+_ROWS_PER_FRAME: Final = 5
+"""Rows that a frame may make beyond one for each so many bytes."""
+_USUAL_BYTES_PER_ROW: Final = 20
+_LEAST_BYTES_PER_ROW: Final = 10
+"""`["1","0"],` is the shortest text of a row."""
 
 
 class Run(NamedTuple):
@@ -176,6 +176,7 @@ class FrameDecoder:
         table = SymbolTable.of(self.instruments)
         self._tables = table.names, table.slots, table.market
         self._scratch = np.empty(1, dtype=_kernels.SCAN)
+        self._bytes_per_row = _USUAL_BYTES_PER_ROW  # memory that is not needed costs page faults
         self._run: npt.NDArray[np.int64] = self._scratch["run"][0]
 
     def decode(
@@ -196,7 +197,7 @@ class FrameDecoder:
         times = np.asarray(ts_recv, dtype=np.int64)
         hint = _NO_HINTS if hints is None else np.asarray(hints, dtype=np.int64)
         made, rows = self._scan(joined(frames), times, hint, messages)
-        if made < 0:
+        if made == -_kernels.UNSETTLED:
             made, rows = self._scan(settled(frames), times, hint, messages)
         run = self._run.tolist()
         told = Run(*run) if run[0] >= 0 else None
@@ -209,9 +210,12 @@ class FrameDecoder:
         hints: npt.NDArray[np.int64],
         messages: MessageArray,
     ) -> tuple[int, npt.NDArray[np.void]]:
-        capacity = buffer.size // _BYTES_PER_ROW + _ROWS_PER_FRAME * len(messages)
+        capacity = buffer.size // self._bytes_per_row + _ROWS_PER_FRAME * len(messages)
         rows = np.empty(capacity, _kernels.ROW)
         made = _kernels.decode(buffer, ts_recv, hints, *self._tables, messages, rows, self._scratch)
+        if made == -_kernels.NO_ROOM:  # levels are shorter here than on most markets
+            self._bytes_per_row = _LEAST_BYTES_PER_ROW
+            return self._scan(buffer, ts_recv, hints, messages)
         return made, rows
 
 

@@ -267,6 +267,18 @@ def test_rare_text_in_one_frame_leaves_the_batch_as_it_is(rare: str) -> None:
     assert same(rows, 2 * as_rows(decode(DEPTH).events))
 
 
+@pytest.mark.parametrize("count", [1, 5, 40, 1000])
+def test_shortest_levels_and_frames_find_room(count: int) -> None:
+    bids = depth(b=[[str(n % 10), "0"] for n in range(count)], a=[])
+    empty = b'{"e":"depthUpdate","s":"BTCUSDT","U":1,"u":1,"b":[],"a":[]}'
+    made = b'{"lastUpdateId":7,"s":"BTCUSDT","bids":[["1","1"]],"asks":[["2","1"]]}'
+    batch = [bids, *[empty] * count, bids, *[made] * count]
+    decoded = FrameDecoder([INSTRUMENT]).decode(batch, [NOW] * len(batch))
+    assert not decoded.messages["error"].any()
+    expected = [row for frame in batch for row in reference_rows(frame, INSTRUMENT, NOW)]
+    assert same(as_rows(decoded.events), expected)
+
+
 def test_rows_have_no_byte_unset() -> None:
     raw = decode(DEPTH).events.view(np.uint8).reshape(-1, EVENT.itemsize)
     assert not raw[:, EVENT.fields["flags"][1] + 1 :].any()
