@@ -48,7 +48,7 @@ SYMBOLS: Final = 100
 POSITIONS: Final = 1000
 SCENARIOS: Final = 1000
 ACCOUNTS_PER_SYMBOL: Final = 200
-ACCOUNTS: Final = 20
+ACCOUNTS: Final = 500
 TIERS: Final = (
     (0.0, 50_000.0, 0.004, 125),
     (50_000.0, 600_000.0, 0.005, 100),

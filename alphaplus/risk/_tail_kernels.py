@@ -6,30 +6,36 @@ import numpy.typing as npt
 from alphaplus.jit import kernel
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @kernel
 def quantile_without_each(
     losses: Floats,
+    order: Ints,
     notional: Floats,
     gains: Floats,
     coins: Floats,
     returns: Floats,
+    most: Floats,
     rank: int,
     found: Floats,
 ) -> None:
     """Write the `rank`th largest loss (1: the largest) of all but one symbol, for each symbol.
 
-    `losses` (scenarios,) are the portfolio's; a symbol's gain is notional x gains + coins x
-    returns, both [symbols, scenarios].
+    `losses` (scenarios,) are the portfolio's, `order` sorts them, the largest first. A symbol's
+    gain is notional x gains + coins x returns, both [symbols, scenarios], and at most `most`:
+    once a loss cannot come to count even so, nor can those after it.
     """
     largest = np.empty(rank)  # ascending
     for symbol in range(len(notional)):
         held, coin = notional[symbol], coins[symbol]
         row, moved = gains[symbol], returns[symbol]
         largest[:] = -np.inf
-        for scenario in range(len(losses)):
+        for scenario in order:
             loss = losses[scenario]
+            if loss + most[symbol] < largest[0]:
+                break
             if held != 0.0:
                 loss += held * row[scenario]
             if coin != 0.0:

@@ -28,6 +28,8 @@ class Gains:
 
     positions: Floats
     coins: Floats
+    extremes: Floats
+    """Least and most of both, [4, symbols]."""
 
     @classmethod
     def of(cls, returns: Floats, inverse: Flags, held: Flags) -> "Gains":
@@ -35,7 +37,17 @@ class Gains:
         used = np.where(held, returns, 0.0)
         plain = np.ascontiguousarray(used.T)
         positions = response(used, inverse) if (inverse & held).any() else plain
-        return cls(positions=positions, coins=plain)
+        extremes = np.array(
+            [positions.min(1), positions.max(1), plain.min(1), plain.max(1)], np.float64
+        )
+        return cls(positions=positions, coins=plain, extremes=extremes)
+
+    def most(self, notional: Floats, coins: Floats) -> Floats:
+        """Return a bound of the gain of each symbol over all scenarios."""
+        low, high, coin_low, coin_high = self.extremes
+        positions = np.maximum(notional * low, notional * high)
+        bound = positions + np.maximum(coins * coin_low, coins * coin_high)
+        return np.asarray(bound + 1e-12 * np.abs(bound))  # no rounding may cut a scenario off
 
     def total(self, notional: Floats, coins: Floats) -> Floats:
         """Return the portfolio's gain in each scenario."""

@@ -212,7 +212,15 @@ class PortfolioRisk:
             rank = tail_count(n_obs, 0.99)[0]
             without = np.empty(len(values.notional))
             quantile_without_each(
-                losses, values.notional, gains.positions, values.coins, gains.coins, rank, without
+                losses,
+                np.argsort(-losses),
+                values.notional,
+                gains.positions,
+                values.coins,
+                gains.coins,
+                gains.most(values.notional, values.coins),
+                rank,
+                without,
             )
             return np.asarray(ordered[rank - 1] - without)
 
