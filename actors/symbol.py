@@ -103,7 +103,6 @@ class Symbol:
         self._store: RowSender | None = None
         self._unsent: list[tuple[bytes, int]] = []
         self._rows_sent = 0
-        self._next_flush = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
@@ -221,6 +220,7 @@ class Symbol:
             market,
             deltas=options.deltas,
             snapshot_depth=options.snapshot_depth,
+            flush_ms=options.flush_ms,
             snapshot_interval_ms=options.snapshot_interval_ms,
             analysis_interval_ms=options.analysis_interval_ms,
         )
@@ -307,11 +307,10 @@ class Symbol:
     def _flush_rows(self, now: int, *, everything: bool = False) -> None:
         if self._store is None:
             return
-        if now < self._next_flush and not everything:
+        if now < self._rows_due and not everything:
             return
-        self._next_flush = now + int(self._options.flush_ms * 1e6)
         for venue in self._venues.values():
-            for batch in venue.rows.take(now):
+            for batch in venue.rows.take_all(now) if everything else venue.rows.take(now):
                 if self._store.send(batch.key, batch.rows):
                     self._rows_sent += len(batch)
                 else:
@@ -325,10 +324,14 @@ class Symbol:
         venue.refused_rows += rows
         venue.market.dropped += rows
 
+    @property
+    def _rows_due(self) -> int:
+        return min(venue.rows.due for venue in self._venues.values())
+
     def _pause_ms(self) -> int:
         due = min(venue.next_state for venue in self._venues.values())
         if self._store is not None:
-            due = min(due, self._next_flush)
+            due = min(due, self._rows_due)
         return min(max((due - self._clock()) // 1_000_000, 1), MAX_PAUSE_MS)
 
 

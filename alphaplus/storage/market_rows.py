@@ -5,6 +5,8 @@ and its measures do at an interval, and the predicted funding rate when it chang
 """
 
 import math
+import zlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -39,8 +41,29 @@ _MEASURES: Final = tuple({measure for measure, *_ in MEASURED.values()})
 FUNDING_EVERY_NS: Final = 60 * 10**9
 
 
+class _Turn:
+    """Something to be taken now and then, at its own place on a grid of our clock."""
+
+    __slots__ = ("due", "every_ns", "phase_ns", "take")
+
+    def __init__(self, every_ms: float, phase: float, take: Callable[[], list[TableBatch]]) -> None:
+        self.every_ns = max(round(every_ms * 1e6), 1)
+        self.phase_ns = int(phase % 1.0 * self.every_ns)
+        self.due = 0
+        self.take = take
+
+    def pass_on(self, now_ns: int) -> None:
+        """Find the next place on the grid."""
+        done = (now_ns - self.phase_ns) // self.every_ns
+        self.due = (done + 1) * self.every_ns + self.phase_ns
+
+
 class MarketRows:
-    """Collects one market's events and turns them into batches of rows."""
+    """Collects one market's events and turns them into batches of rows.
+
+    Events, snapshots of the book and measures become rows at turns of their own. Each market
+    has its own phase, so that those of many markets do not fall on the same moment.
+    """
 
     def __init__(
         self,
@@ -48,42 +71,60 @@ class MarketRows:
         *,
         deltas: bool,
         snapshot_depth: int,
+        flush_ms: float,
         snapshot_interval_ms: float,
         analysis_interval_ms: float,
     ) -> None:
         self._market = market
         self._deltas = deltas
         self._depth = min(snapshot_depth, SNAPSHOT_LEVELS)
-        self._snapshot_ns = int(snapshot_interval_ms * 1e6)
         self._analysis_ms = round(analysis_interval_ms)
+        phase = zlib.crc32(market.instrument.key.encode()) / 2**32
+        self._turns = (
+            _Turn(flush_ms, phase, self._events),
+            _Turn(snapshot_interval_ms, phase + 1 / 3, self._snapshot),
+            _Turn(analysis_interval_ms, phase + 2 / 3, self._analysis),
+        )
         self._waiting: list[EventArray] = []
-        self._next_snapshot = self._next_analysis = 0
         self._snapshot_sequence = self._analysis_time = -1
         self._rebuilt = False
         self._funding_rate = math.nan
         self._funding_time = 0
 
     def add(self, events: EventArray) -> None:
-        """Keep a batch that the market has applied until `take`."""
+        """Keep a batch that the market has applied until its turn."""
         self._waiting.append(events)
 
+    @property
+    def due(self) -> int:
+        """When the next turn is, ns by our clock."""
+        return min(turn.due for turn in self._turns)
+
     def take(self, now_ns: int) -> list[TableBatch]:
-        """Return the rows of everything added since, and of the book if it is time."""
-        batches: list[TableBatch] = []
-        if self._waiting:
-            events = join_rows(self._waiting)
-            self._waiting.clear()
-            self._rebuilt |= bool(np.any(events["kind"] == Kind.SNAPSHOT_BEGIN))
-            batches += self._of_events(events)
-        if now_ns >= self._next_snapshot:
-            self._next_snapshot = now_ns + self._snapshot_ns
-            batches += self._snapshot()
-        if now_ns >= self._next_analysis:
-            self._next_analysis = now_ns + self._analysis_ms * 1_000_000
-            batches += self._analysis()
+        """Return the rows of the turn that has waited longest, if one is due.
+
+        One at a time: the book's next message does not wait for all of them.
+        """
+        turn = min(self._turns, key=_due)
+        if now_ns < turn.due:
+            return []
+        turn.pass_on(now_ns)
+        return turn.take()
+
+    def take_all(self, now_ns: int) -> list[TableBatch]:
+        """Return the rows of every turn, due or not."""
+        batches = []
+        for turn in self._turns:
+            turn.pass_on(now_ns)
+            batches += turn.take()
         return batches
 
-    def _of_events(self, events: EventArray) -> list[TableBatch]:
+    def _events(self) -> list[TableBatch]:
+        if not self._waiting:
+            return []
+        events = join_rows(self._waiting)
+        self._waiting.clear()
+        self._rebuilt |= bool(np.any(events["kind"] == Kind.SNAPSHOT_BEGIN))
         by_kind = {
             Kind.TRADE: self._trades,
             Kind.LIQUIDATION: self._liquidations,
@@ -222,6 +263,10 @@ class MarketRows:
     ) -> npt.NDArray[np.float64]:
         size = quantity * self._market.instrument.contract_size
         return size if self._market.instrument.inverse else size * price
+
+
+def _due(turn: _Turn) -> int:
+    return turn.due
 
 
 def _set(rows: RowArray, name: str, value: float | None) -> None:

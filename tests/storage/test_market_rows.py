@@ -1,5 +1,6 @@
 """Rows of a market: every column is filled by a measure that there is."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ def fed(events: EventArray) -> tuple[Market, MarketRows]:
         market,
         deltas=True,
         snapshot_depth=20,
+        flush_ms=500.0,
         snapshot_interval_ms=1000.0,
         analysis_interval_ms=1000.0,
     )
@@ -50,7 +52,7 @@ def test_level_updates_are_stored_as_the_deltas_that_they_are() -> None:
         )
     )
     market, rows = fed(events)
-    stored = {batch.table: batch.rows for batch in rows.take(0)}["order_book_deltas"]
+    stored = {batch.table: batch.rows for batch in rows.take_all(0)}["order_book_deltas"]
     deltas = order_book_deltas(market.instrument, events)
     assert len(deltas) == len(stored) == 4
     for delta, row in zip(deltas, stored, strict=True):
@@ -59,10 +61,27 @@ def test_level_updates_are_stored_as_the_deltas_that_they_are() -> None:
         assert (delta.side is Side.ASK, delta.is_snapshot) == (row["side"], row["is_snapshot"])
 
 
+def test_turns_come_one_at_a_time_at_their_own_places() -> None:
+    _, rows = fed(synced := snapshot([(Side.BID, 1000, 2.0), (Side.ASK, 1001, 1.0)], 1, SECOND))
+    seen: dict[str, list[int]] = {}
+    for now in range(2 * SECOND, 5 * SECOND, 10_000_000):
+        rows.add(synced)
+        for batch in rows.take(now):
+            seen.setdefault(batch.table, []).append(now)
+        assert rows.due > now - 20_000_000 or now < 2 * SECOND + 30_000_000
+    assert {name: len(times) for name, times in seen.items()} == {
+        "order_book_deltas": 7,  # the first at once, then every half second
+        "enhanced_order_book_snapshots": 1,  # the book has not changed since
+        "market_depth_analysis": 1,
+    }
+    times = seen["order_book_deltas"]
+    assert {late - early for early, late in pairwise(times[1:])} == {SECOND // 2}
+
+
 def test_a_recording_fills_snapshots_and_measures(data_dir: Path) -> None:
     events = capture_stream(data_dir, "perp").events
     market, rows = fed(events)
-    batches = {batch.table: batch.rows for batch in rows.take(SECOND)}
+    batches = {batch.table: batch.rows for batch in rows.take_all(SECOND)}
     measured = batches["market_depth_analysis"][0]
     late = {"liquidity_score", "ewma_volatility_annual_600s"}
     unknown = {name for name in (*TOUCH, *MEASURED) if np.isnan(measured[name])}
