@@ -75,6 +75,8 @@ class _Venue:
     asked_resync: int = 0
     refused_rows: int = 0
     latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
+    book_latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
+    """Those of changes of the book alone: their analysis is new, and costs the most."""
     starting: LatencyHistogram = field(default_factory=LatencyHistogram)
     """Latencies of the time before the whole fleet was fresh."""
 
@@ -170,7 +172,7 @@ class Symbol:
         with self._lock:
             for venue in self._venues.values():
                 venue.starting = venue.starting + venue.latencies
-                venue.latencies = LatencyHistogram()
+                venue.latencies, venue.book_latencies = LatencyHistogram(), LatencyHistogram()
 
     def drain(self, timeout_s: float) -> dict[str, Any]:
         """Take in what is on its way, hand over every row, and report; the thread ends.
@@ -191,10 +193,11 @@ class Symbol:
         """Return counters, latencies and hashes of all books, for the run's summary."""
         with self._lock:
             now = self._clock()
-            latencies = starting = LatencyHistogram()
+            latencies = starting = of_book = LatencyHistogram()
             for venue in self._venues.values():
                 latencies = latencies + venue.latencies
                 starting = starting + venue.starting
+                of_book = of_book + venue.book_latencies
             times = os.times()
             return {
                 "symbol": self.symbol,
@@ -203,6 +206,7 @@ class Symbol:
                     name: venue.market.book.state_hash() for name, venue in self._venues.items()
                 },
                 "latencies": latencies.to_bytes(),
+                "book_latencies": of_book.to_bytes(),
                 "starting_latencies": starting.to_bytes(),
                 "rows_sent": self._rows_sent,
                 "rows_refused": sum(venue.refused_rows for venue in self._venues.values()),
@@ -273,7 +277,9 @@ class Symbol:
             log.warning("%s: the book differs from the venue's best prices", self.symbol)
             venue.market.audit.reset()
             self._ask_resync(venue)
-        venue.latencies.record_events(events, self._clock())
+        published = self._clock()
+        venue.latencies.record_events(events, published)
+        venue.book_latencies.record_events(events, published, of_book_only=True)
 
     def _ask_resync(self, venue: _Venue) -> None:
         """Ask the feed for a snapshot, at most once a second; the answer comes by the stream."""

@@ -24,6 +24,7 @@ TOP_BITS: Final = 37
 BINS: Final = SUB_BINS * (TOP_BITS - LINEAR_BITS + 1)
 
 _LAST: Final = int(Flag.LAST)
+_DEPTH: Final = int(Kind.DEPTH)
 _STATUS: Final = int(Kind.STATUS)
 
 FEW: Final = 32
@@ -65,12 +66,15 @@ class LatencyHistogram:
         else:
             self._record_many(latency_ns)
 
-    def record_events(self, events: EventArray, now_ns: int) -> None:
+    def record_events(self, events: EventArray, now_ns: int, *, of_book_only: bool = False) -> None:
         """Count, for each message that ends in a batch, the time since it was received.
 
-        Changes of a feed's status are no messages.
+        Changes of a feed's status are no messages. `of_book_only` leaves out whatever is not a
+        change of the book.
         """
-        negative, above, known, low, high, total = _count_events(self.counts, plain(events), now_ns)
+        negative, above, known, low, high, total = _count_events(
+            self.counts, plain(events), now_ns, of_book_only
+        )
         self.negative += negative
         self.above += above
         if known:
@@ -184,13 +188,17 @@ class LatencyHistogram:
 
 
 @kernel
-def _count_events(counts: Any, events: Any, now_ns: int) -> tuple[int, int, int, int, int, float]:
+def _count_events(
+    counts: Any, events: Any, now_ns: int, of_book_only: bool
+) -> tuple[int, int, int, int, int, float]:
     """Fill the bins; return how many were negative, above, known, and min, max, sum."""
     negative = above = known = 0
     low, high, total = 1 << 62, 0, 0.0
     for i in range(len(events)):
         event = events[i]
         if event.flags & _LAST == 0 or event.kind == _STATUS:
+            continue
+        if of_book_only and event.kind != _DEPTH:
             continue
         value = now_ns - event.ts_recv
         if value < 0:

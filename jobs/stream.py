@@ -128,6 +128,7 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
     total = np.concatenate(states) if states else np.zeros(0, dtype=STATE)
     latencies = _merged(item["latencies"] for item in symbols)
     starting = _merged(item["starting_latencies"] for item in symbols)
+    of_book = _merged(item["book_latencies"] for item in symbols)
     counts = {name: int(total[name].sum()) for name in COUNTERS}
     feeds, store = report["feeds"], report["store"]
     fleet = [*symbols, *feeds, store, report["portfolio"], report.get("supervisor", {})]
@@ -148,6 +149,8 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
         "rows_dead": store.get("rows_dead", 0),
         "p50_ms": milliseconds(latencies, 50),
         "p99_ms": milliseconds(latencies, 99),
+        "p50_ms_of_book": milliseconds(of_book, 50),
+        "p99_ms_of_book": milliseconds(of_book, 99),
         "p99_ms_while_starting": milliseconds(starting, 99),
         "audit": {"equal": counts["audit_equal"], "different": counts["audit_different"]},
         "cpu_s": round(

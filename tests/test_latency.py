@@ -126,3 +126,13 @@ def test_messages_of_a_batch_are_counted_by_their_receive_times(values):
     assert histogram.percentile(0) == pytest.approx(expected.percentile(0), nan_ok=True)
     assert histogram.percentile(100) == pytest.approx(expected.percentile(100), nan_ok=True)
     assert histogram.mean == pytest.approx(expected.mean, nan_ok=True)
+
+
+def test_changes_of_the_book_alone_can_be_counted():
+    events = empty_events(3)
+    events["kind"] = Kind.DEPTH, Kind.TRADE, Kind.DEPTH
+    events["flags"] = Flag.LAST
+    events["ts_recv"] = 1_000, 2_000, 3_000
+    histogram = LatencyHistogram()
+    histogram.record_events(events, 4_000, of_book_only=True)
+    assert (len(histogram), histogram.percentile(0), histogram.percentile(100)) == (2, 1000, 3000)
