@@ -147,10 +147,10 @@ def events_from_bytes(payload: Any) -> EventArray:
 def plain(events: EventArray) -> EventArray:
     """Return events as one contiguous, aligned, read-only array: one variant for all kernels."""
     flags: Any = events.flags
-    if not (flags.c_contiguous and flags.aligned):
+    if flags.carray:
+        events = events[:]
+        events.setflags(write=False)
+    elif not (flags.c_contiguous and flags.aligned):
         events = np.array(events)
-        flags = events.flags
-    if flags.writeable:
-        events = events.view()
-        events.flags.writeable = False
+        events.setflags(write=False)
     return events

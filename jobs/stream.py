@@ -22,6 +22,7 @@ from ray.exceptions import RayTaskError
 from actors import names
 from actors.portfolio import milliseconds
 from actors.supervisor import SupervisorActor
+from alphaplus.analysis.registry import check_names
 from alphaplus.analysis.state import COUNTERS, STATE
 from alphaplus.config import Settings
 from alphaplus.errors import AlphaPlusError, ConfigError
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the job; returns the summary."""
     settings = settings_of(arguments)
     set_up_logging(settings.log)
+    check_names(settings.analysis.measures)
     stop = threading.Event()
     ray.init(namespace=names.NAMESPACE, log_to_driver=False, logging_level=logging.WARNING)
     for number in (signal.SIGTERM, signal.SIGINT):  # after Ray, which sets its own

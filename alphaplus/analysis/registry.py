@@ -80,10 +80,15 @@ REGISTRY: Final[dict[str, Maker]] = {
 
 def make_measures(instrument: Instrument, parameters: MeasureParameters) -> dict[str, Measure]:
     """Return the measures that the parameters choose; raises ConfigError for an unknown name."""
+    check_names(parameters.measures)
     chosen: Sequence[str] = parameters.measures or tuple(REGISTRY)
-    for name in chosen:
+    return {name: REGISTRY[name](instrument, parameters) for name in REGISTRY if name in chosen}
+
+
+def check_names(measures: Sequence[str]) -> None:
+    """Raise ConfigError for the name of a measure that there is not."""
+    for name in measures:
         if name not in REGISTRY:
             raise ConfigError(
                 f"Expected analysis.measures among {', '.join(REGISTRY)}, was {name!r}."
             )
-    return {name: REGISTRY[name](instrument, parameters) for name in REGISTRY if name in chosen}

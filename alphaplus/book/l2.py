@@ -17,7 +17,7 @@ from alphaplus.book import _kernels as kernels
 from alphaplus.book._kernels import TOP
 from alphaplus.book.best_levels import BEST_LEVELS, BestLevelsArray
 from alphaplus.errors import ConfigError
-from alphaplus.events import EventArray, Side
+from alphaplus.events import EventArray, Side, plain
 from alphaplus.instruments import Instrument
 
 log = logging.getLogger(__name__)
@@ -109,13 +109,7 @@ class L2Book:
         rows, as many as are returned. It must be contiguous and writeable; raises ValueError,
         before anything is applied, if it has fewer rows than the batch completes messages.
         """
-        flags: Any = events.flags
-        if flags.carray:  # the read-only type is the one that is compiled
-            events = events[:]
-            events.setflags(write=False)
-        elif not (flags.c_contiguous and flags.aligned):
-            events = np.array(events)
-            events.setflags(write=False)
+        events = plain(events)
         if best_levels is None:
             best_levels = _NO_BEST_LEVELS
         else:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import psutil
 
+from alphaplus.analysis.registry import check_names
 from alphaplus.config import Settings, settings_environment
 from alphaplus.errors import AlphaPlusError, ConfigError
 from alphaplus.kernels import ensure_compiled
@@ -51,6 +52,7 @@ def up(settings: Settings, *, duration_s: float | None) -> dict[str, Any]:
     """
     root = repository_root()
     require_free(settings.serve.host, settings.serve.port, "serve.port")
+    check_names(settings.analysis.measures)  # before anything is started, and in one sentence
     with tempfile.TemporaryDirectory(prefix="alphaplus-", dir=_short_temp()) as name:
         folder = Path(name)
         head = RayHead(
