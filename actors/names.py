@@ -12,6 +12,7 @@ PORTFOLIO: Final = "portfolio:main"
 STATE: Final = "state/"
 LATENCIES: Final = "latencies/"
 COUNTERS: Final = "counters/"
+RISK: Final = "risk/"
 """What a value on the way to the portfolio is, as the beginning of its key."""
 
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
+from alphaplus.analysis.book_levels import BookLevels
 from alphaplus.analysis.market import Market
+from alphaplus.analysis.market_risk import binned_quantities
 from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, empty_events, status_event
 from alphaplus.instruments import Instrument
@@ -43,7 +45,9 @@ def _read(market: Market) -> None:
     views.book(market, 1000, 0)
     views.analysis(market, 0)
     views.state(market, 0)
-    if market.mid is not None:
+    book = BookLevels.of(market.book)
+    if book is not None:
+        binned_quantities(book)
         views.liquidity(market, 1e4, 0)
 
 

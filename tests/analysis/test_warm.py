@@ -15,6 +15,7 @@ PROGRAM = textwrap.dedent(
     from alphaplus.analysis import views
     from alphaplus.analysis.analyzer import Analyzer
     from alphaplus.analysis.market import Market
+    from alphaplus.analysis.market_risk import market_risk
     from alphaplus.events import FeedStatus, status_event
     from alphaplus.feeds.capture import RawCapture
     from alphaplus.feeds.discover import discover
@@ -39,6 +40,7 @@ PROGRAM = textwrap.dedent(
         if at % 700 == 0:
             views.analysis(market, 0)
             views.state(market, 0)
+            market_risk(market, market.ts_recv)
             if market.mid is not None:
                 views.liquidity(market, 1e6, 0)
     market.apply(status_event(FeedStatus.DISCONNECTED, ts_recv=1))
