@@ -14,29 +14,33 @@ from alphaplus.errors import ConfigError
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_SECOND_NS = 1_000_000_000
 _DAY_S = 86_400
 _ROUNDING = 1e-9
 
 
 def time_bars(
-    times_s: Ints, prices: Floats, volumes: Floats, *, bar_s: int = 300
+    times_ns: Ints, prices: Floats, volumes: Floats, *, bar_s: int = 300
 ) -> tuple[Floats, Floats]:
     """Return last - first price and the volume of each bar, without a break on days with trades.
 
-    Bars begin at UTC midnight; one without trades has neither move nor volume. Trades are in
-    the order of their times (seconds since 1970 UTC). Raises ConfigError unless `bar_s`
-    divides a day.
+    Bars begin at multiples of `bar_s` after UTC midnight, from the bar of the first trade to
+    that of the last, as nothing is known of the hours before and after; one between them without
+    trades has neither move nor volume. Trades are in the order of their times (nanoseconds since
+    1970 UTC). Raises ConfigError unless `bar_s` divides a day.
     """
     if not 0 < bar_s <= _DAY_S or _DAY_S % bar_s:
         raise ConfigError(f"Expected bar_s to divide {_DAY_S}, was {bar_s}.")
     per_day = _DAY_S // bar_s
-    if len(times_s) == 0:
+    if len(times_ns) == 0:
         return np.empty(0), np.empty(0)
-    days, day = np.unique(times_s // _DAY_S, return_inverse=True)
-    bars = day * per_day + times_s % _DAY_S // bar_s
+    since_1970 = times_ns // (bar_s * _SECOND_NS)
+    _, day = np.unique(since_1970 // per_day, return_inverse=True)
+    bars = day * per_day + since_1970 % per_day
+    bars -= bars[0]
     filled, first = np.unique(bars, return_index=True)
     last = np.append(first[1:], len(bars)) - 1
-    changes = np.zeros(len(days) * per_day)
+    changes = np.zeros(bars[-1] + 1)
     changes[filled] = prices[last] - prices[first]
     totals = np.zeros(len(changes))
     totals[filled] = np.add.reduceat(volumes, first)
