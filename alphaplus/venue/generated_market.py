@@ -6,14 +6,18 @@ and tells it all in Binance's messages. Every change of the book takes one updat
 book tickers and depth messages share, so they can be audited against each other.
 """
 
+import math
 from collections import deque
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
 
+from alphaplus.errors import ConfigError
 from alphaplus.venue.generated_accounts import Accounts, Liquidation
 from alphaplus.venue.generated_book import ASK, BID, GeneratedBook
+from alphaplus.venue.planted_accounts import ForcedOrder, PlantedAccounts
+from alphaplus.venue.price_moves import MOST_RATE_PER_S, PriceMove, PriceMoves
 from alphaplus.venue.protocol import Channel, Listing, Ticker
 from alphaplus.venue.rolling_volume import RollingVolume
 
@@ -26,7 +30,9 @@ REVEALED_TICKS: Final = 700
 ended before them learns of them before they are the touch."""
 _OCCUPANCY: Final = 0.8
 _MAX_MOVE_TICKS: Final = 60
-"""How far quotes follow the fair price in one step."""
+"""How far quotes follow the fair price in one step..."""
+_MAX_ORDERED_MOVE_TICKS: Final = 400
+"""... and while it is moved on request. With a forced order this stays within `REVEALED_TICKS`."""
 _YEAR_S: Final = 365.25 * 86_400
 _JUMPS_PER_S: Final = 1 / 60
 _JUMP: Final = 0.0015
@@ -34,6 +40,8 @@ _REVERSION_PER_S: Final = 1 / 20_000
 _PASSIVE_PER_S: Final = 330.0
 _MARKET_PER_S: Final = 4.0
 _MAX_LEVELS_TAKEN: Final = 10
+_MAX_LEVELS_FORCED: Final = 200
+"""Of an order that closes a planted account; what it leaves is taken in the next step."""
 _TURNOVER_PER_S: Final = 3.5
 """About what is traded in a second, in units of the book's notional per basis point."""
 _PREMIUM_S: Final = 60.0
@@ -57,7 +65,13 @@ class SymbolProfile(NamedTuple):
 class SymbolMarket:
     """A symbol's whole market. `step` is its only verb; it reads no clock but its arguments."""
 
-    def __init__(self, symbol: str, profile: SymbolProfile, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        profile: SymbolProfile,
+        rng: np.random.Generator,
+        planted: PlantedAccounts | None = None,
+    ) -> None:
         self.listing = Listing(
             symbol=symbol,
             price_decimals=profile.price_decimals,
@@ -86,6 +100,8 @@ class SymbolMarket:
         }
         self._touch = self._book.touch()
         self._accounts = Accounts(profile.price, 10 * self._order_notional, rng)
+        self._planted = planted or PlantedAccounts()
+        self._moves = PriceMoves()
         self._other_interest = 4_000 * profile.notional_per_bp / profile.price
         self._premium = 0.0  # of mid over index, quote currency
         self._clock_s = 0.0
@@ -117,12 +133,31 @@ class SymbolMarket:
         self._follow_fair_price()
         for liquidation in self._accounts.liquidate(self.mark_price):
             self._liquidate(liquidation)
+        for order in self._planted.due(self.listing.symbol, self.mark_price, now_ms):
+            self._close(order)
         self._publish_liquidation()
         self._slide_band(BID)
         self._slide_band(ASK)
         self._premium += (self._mid() - self.index_price - self._premium) * dt / _PREMIUM_S
         self._publish_depth()
         return self._out
+
+    def move(self, move: PriceMove, step_s: float) -> list[dict[str, float]]:
+        """Begin a move of the fair price, and return all that are under way.
+
+        Raises ConfigError if quotes could not follow it in steps of `step_s`, or if the price
+        would fall so low that its book had no room.
+        """
+        floor = self._floor * self._tick
+        lowest = self.index_price * math.exp(self._moves.left + move.log_return)
+        if lowest < floor:
+            raise ConfigError(
+                f"Expected a move that leaves {self.listing.symbol} at {floor:g} or above, was one "
+                f"to {lowest:g}; move it less."
+            )
+        rate = _MAX_ORDERED_MOVE_TICKS / (max(self.index_price, lowest) / self._tick * step_s)
+        self._moves.add(move, min(MOST_RATE_PER_S, rate))
+        return self._moves.state()
 
     @property
     def index_price(self) -> float:
@@ -171,7 +206,9 @@ class SymbolMarket:
             index_price=self.index_price,
             # https://www.binance.com/en/support/faq/360033525031: premium plus clamped interest
             funding_rate=premium + min(max(1e-4 - premium, -5e-4), 5e-4),
-            open_interest=self._other_interest + self._accounts.open_interest,
+            open_interest=self._other_interest
+            + self._accounts.open_interest
+            + self._planted.open_interest(self.listing.symbol),
             sequence=self._book.sequence,
         )
 
@@ -188,6 +225,11 @@ class SymbolMarket:
             "published_liquidations": self._published_liquidations,
         }
 
+    @property
+    def _floor(self) -> int:
+        """Lowest fair price, ticks: the band of levels lies above 0."""
+        return self._band + 2 * _MAX_MOVE_TICKS
+
     def _first_book(self, sequence: int) -> GeneratedBook:
         best_bid = int(self._fair)
         book = GeneratedBook(best_bid, sequence)
@@ -203,12 +245,15 @@ class SymbolMarket:
         return book
 
     def _move_fair_price(self, dt: float) -> None:
+        if self._moves:
+            factor = math.exp(self._moves.step(dt))
+            self._anchor *= factor
+            self._fair *= factor
         drift = (self._anchor - self._fair) * dt * _REVERSION_PER_S
         shock = self._sigma * dt**0.5 * float(self._rng.standard_normal())
         if self._chance() < _JUMPS_PER_S * dt:
             shock += _JUMP * float(self._rng.standard_normal())
-        floor = self._band + 2 * _MAX_MOVE_TICKS
-        self._fair = max(self._fair * (1 + shock) + drift, floor)
+        self._fair = max(self._fair * (1 + shock) + drift, self._floor)
 
     def _passive_orders(self, dt: float) -> None:
         """Add, resize and cancel orders, most of them far from the touch."""
@@ -234,11 +279,13 @@ class SymbolMarket:
             lots = int(notional / self._mid() / self._lot) + 1
             self._take(ASK if buys else BID, lots)
 
-    def _take(self, outward: int, lots: int) -> tuple[int, float]:
+    def _take(
+        self, outward: int, lots: int, most_levels: int = _MAX_LEVELS_TAKEN
+    ) -> tuple[int, float]:
         """Match a market order against a side; returns lots filled and their notional."""
         side = self._book.side(outward)
         filled, notional = 0, 0.0
-        for _ in range(_MAX_LEVELS_TAKEN):
+        for _ in range(most_levels):
             resting = side.levels[side.best]
             fill = min(lots - filled, resting)
             tick = side.best
@@ -255,8 +302,8 @@ class SymbolMarket:
     def _follow_fair_price(self) -> None:
         """Move the quotes: half of what stands in the way is traded, half is cancelled."""
         bids, asks = self._book.bids, self._book.asks
-        target = int(self._fair)
-        target = min(max(target, bids.best - _MAX_MOVE_TICKS), asks.best + _MAX_MOVE_TICKS)
+        most = _MAX_ORDERED_MOVE_TICKS if self._moves else _MAX_MOVE_TICKS
+        target = min(max(int(self._fair), bids.best - most), asks.best + most)
         for outward, side, limit in ((ASK, asks, target), (BID, bids, target + 1)):
             while (side.best - limit) * outward <= 0:
                 tick = side.best
@@ -288,14 +335,27 @@ class SymbolMarket:
 
     def _liquidate(self, liquidation: Liquidation) -> None:
         """Close a position at the market; the order goes against it."""
-        outward = BID if liquidation.side > 0 else ASK
         lots = int(liquidation.quantity / self._lot) + 1
-        filled, notional = self._take(outward, lots)
+        filled, notional = self._take(BID if liquidation.side > 0 else ASK, lots)
+        self._tell_forced(liquidation.side, lots, liquidation.price, filled, notional)
+
+    def _close(self, order: ForcedOrder) -> None:
+        """Close a planted position at the market, as far as the book of this step goes."""
+        lots = round(order.quantity / self._lot)
+        outward = BID if order.side > 0 else ASK
+        filled, notional = self._take(outward, lots, _MAX_LEVELS_FORCED)
+        self._planted.filled(order, filled * self._lot, notional)
+        self._tell_forced(order.side, lots, order.bankruptcy_price, filled, notional)
+
+    def _tell_forced(
+        self, side: int, lots: int, price: float, filled: int, notional: float
+    ) -> None:
+        """Count a forced order, which is published unless a larger one of its second is."""
         self._liquidations += 1
         order = {
-            "s": self.listing.symbol, "S": "SELL" if liquidation.side > 0 else "BUY",
+            "s": self.listing.symbol, "S": "SELL" if side > 0 else "BUY",
             "o": "LIMIT", "f": "IOC", "q": self._quantity(lots),
-            "p": self._price(round(liquidation.price / self._tick)),
+            "p": self._price(round(price / self._tick)),
             "ap": f"{notional / (filled * self._lot):.{self.listing.price_decimals}f}",
             "X": "FILLED" if filled == lots else "PARTIALLY_FILLED", "l": self._quantity(filled),
             "z": self._quantity(filled), "T": self._now_ms,

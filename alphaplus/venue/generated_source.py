@@ -5,6 +5,8 @@ from typing import Any, Final
 import numpy as np
 
 from alphaplus.venue.generated_market import SymbolMarket, SymbolProfile
+from alphaplus.venue.planted_accounts import PlantedAccounts
+from alphaplus.venue.price_moves import PriceMove
 from alphaplus.venue.protocol import Channel, Listing, Ticker, depth_snapshot
 from alphaplus.venue.source import Publish, listed_names
 
@@ -31,7 +33,8 @@ _PROFILES: Final = {
 class GeneratedSource:
     """Independent symbols, each of its own random stream; a symbol begins with its first listener.
 
-    The content depends on the seed and on the number of steps alone, never on a clock.
+    The content depends on the seed, on the number of steps, and on what was planted and moved at
+    which of them; never on a clock.
     """
 
     has_mark_price = False
@@ -40,11 +43,12 @@ class GeneratedSource:
     def __init__(self, symbol_count: int, seed: int) -> None:
         self._seed = seed
         self.listings: list[Listing] = []
+        self.planted = PlantedAccounts()
         self._markets: list[SymbolMarket] = []
         for index, name in enumerate(listed_names(symbol_count)):
             rng = np.random.default_rng([seed, index])
             profile = _PROFILES.get(name.removesuffix("USDT")) or _invented(rng)
-            self._markets.append(SymbolMarket(name, profile, rng))
+            self._markets.append(SymbolMarket(name, profile, rng, self.planted))
             self.listings.append(self._markets[-1].listing)
         self._due_ns: list[int | None] = [None] * symbol_count
         self.skipped_steps = [0] * symbol_count
@@ -100,6 +104,13 @@ class GeneratedSource:
         """Return a past funding rate, scattered about the base rate."""
         rng = np.random.default_rng([self._seed, index, period])
         return float(np.clip(rng.normal(1e-4, 6e-5), -3e-3, 3e-3))
+
+    def move(self, index: int, move: PriceMove) -> dict[str, Any]:
+        """Begin to move a symbol's price; raises ConfigError where its quotes cannot follow."""
+        market = self._markets[index]
+        moves = market.move(move, STEP_NS / 1e9)
+        symbol, mark = market.listing.symbol, market.mark_price
+        return {"symbol": symbol, "mark_price": mark, "moves": moves}
 
     def state(self, index: int) -> dict[str, Any]:
         """Return counts of what was sent."""

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import orjson
 
+from alphaplus.venue.brackets import BRACKETS
+
 FUNDING_INTERVAL_MS: Final = 8 * 3600 * 1000
 WEIGHT_LIMIT: Final = 2400
 """Request weight that one address may use per minute."""
@@ -21,17 +23,6 @@ _QUOTES: Final = ("USDT", "USDC", "BUSD", "FDUSD")
 _STREAM = re.compile(
     r"(?P<symbol>[a-z0-9_]+)@(?:(?P<depth>depth(?:@(?:0|100|250|500)ms)?)|(?P<mark>markPrice(?:@[13]s)?)"
     r"|(?P<other>bookTicker|trade|aggTrade|forceOrder))"
-)
-_BRACKETS: Final = (
-    # initial leverage, notional cap, maintenance margin rate
-    (125, 50_000, 0.004),
-    (100, 600_000, 0.005),
-    (50, 3_000_000, 0.01),
-    (20, 12_000_000, 0.025),
-    (10, 70_000_000, 0.05),
-    (5, 100_000_000, 0.1),
-    (2, 300_000_000, 0.25),
-    (1, 500_000_000, 0.5),
 )
 
 
@@ -289,17 +280,10 @@ def book_ticker(listing: Listing, ticker: Ticker) -> dict[str, Any]:
 
 
 def leverage_brackets(listing: Listing) -> dict[str, Any]:
-    """Return one symbol's answer to /fapi/v1/leverageBracket.
-
-    `cum` makes the maintenance margin continuous where two brackets meet.
-    """
-    brackets: list[dict[str, Any]] = []
-    floor, cumulative, previous = 0, 0.0, 0.0
-    for number, (leverage, cap, rate) in enumerate(_BRACKETS, start=1):
-        cumulative += floor * (rate - previous)
-        brackets.append(
-            {"bracket": number, "initialLeverage": leverage, "notionalCap": cap,
-             "notionalFloor": floor, "maintMarginRatio": rate, "cum": round(cumulative, 6)}
-        )  # fmt: skip
-        floor, previous = cap, rate
+    """Return one symbol's answer to /fapi/v1/leverageBracket."""
+    brackets = [
+        {"bracket": number, "initialLeverage": item.leverage, "notionalCap": item.cap,
+         "notionalFloor": item.floor, "maintMarginRatio": item.rate, "cum": item.cum}
+        for number, item in enumerate(BRACKETS, start=1)
+    ]  # fmt: skip
     return {"symbol": listing.symbol, "notionalCoef": 1.0, "brackets": brackets}

@@ -13,6 +13,7 @@ from alphaplus.venue import protocol
 from alphaplus.venue.clock import MarketClock
 from alphaplus.venue.control import ControlApi
 from alphaplus.venue.hub import Connection, Hub
+from alphaplus.venue.market_control import MarketControl
 from alphaplus.venue.protocol import Channel
 from alphaplus.venue.rest import RestApi
 from alphaplus.venue.source import Source
@@ -44,6 +45,7 @@ class VenueServer:
         app = web.Application()
         app.add_routes(self._rest.routes())
         app.add_routes(self._control.routes())
+        app.add_routes(MarketControl(self._source, self._hub, self._clock).routes())
         app.router.add_get(_SOCKET_PATH, self._socket)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
