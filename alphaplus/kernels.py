@@ -26,6 +26,7 @@ from alphaplus.feeds.market_feed import MarketFeed
 from alphaplus.instruments import Instrument
 from alphaplus.jit import cache_dir
 from alphaplus.leverage.engine import warm_engine
+from alphaplus.leverage.liquidation_tracker import warm_tracker
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ def compile_all() -> None:
     MarketFeed([instrument]).warm()
     warm_market(instrument)
     warm_engine()
+    warm_tracker(instrument)
 
 
 def _digest() -> str:

@@ -35,10 +35,10 @@ class MapBar:
     ts_event: int
     """End of the bar, UTC nanoseconds."""
     open_interest: float | None
-    """At the end of the bar, base units."""
+    """At the end of the bar, base units; quote currency (face value) for inverse contracts."""
     taker_buy: float | None
     taker_sell: float | None
-    """Base units; both 0 without trades."""
+    """In the same unit; both 0 without trades."""
     vwap: float | None
     """None without trades."""
     mark_low: float | None
@@ -73,7 +73,8 @@ class LiquidationMap:
 
     `status` is `stale` until two bars in a row have told an open interest, and again from a gap
     on: then levels are withheld (None), not zero. `opened` = `standing` + `consumed` + `closed`
-    + `lost`, all of shape (2 sides, leverages), base units.
+    + `lost`, all of shape (2 sides, leverages), in the unit of the open interest: base units, or
+    quote currency for inverse contracts, whose number of contracts does not change with the price.
     """
 
     def __init__(self, assumptions: MapAssumptions) -> None:
@@ -131,6 +132,11 @@ class LiquidationMap:
         """Quantity in each bin, of shape (2 sides, bins)."""
         return np.asarray(self._mass.sum(axis=1))
 
+    @property
+    def value(self) -> Floats:
+        """Value in each bin, of shape (2 sides, bins), quote currency."""
+        return self._valued(self.mass, self.prices)
+
     def coverage(self, side: int) -> float | None:
         """Return mapped over open interest of a side, in [0, 1]; None while stale."""
         if self.status == "stale" or not self.open_interest:
@@ -168,7 +174,7 @@ class LiquidationMap:
             self.ignored_bars += 1
             return
         self._newest = bar.ts_event
-        opened_at, before = self.mark, self.open_interest
+        opened_at, before = self.mark_before, self.open_interest
         unknown, path, interest = bar.unknown(), bar.path(), bar.open_interest
         if path is not None and not any(name.startswith("mark_") for name in unknown):
             self._follow(*path)
@@ -190,14 +196,14 @@ class LiquidationMap:
         self.before, self.mark_before = self.mass, self.mark
         low, high, close = path
         # a bin holds longs or shorts, never both
-        usd = self.mass.sum(axis=0) * self.prices
+        usd = self.value.sum(axis=0)
         self._picture.add(bar.ts_event, (opened_at or close, high, low, close), self._first, usd)
 
     def levels(self, limit: int = 100) -> list[LiquidationLevel] | None:
         """Return the largest levels, at most `limit` per side, nearest first; None while stale."""
         if self.status == "stale" or self.mark is None or self.last_sample is None:
             return None
-        usd = self.mass * self.prices
+        usd = self.value
         total = float(usd.sum())
         found = []
         for side, name in enumerate(SIDES):
@@ -262,6 +268,9 @@ class LiquidationMap:
             "realised_hits": hits,
         }
 
+    def _valued(self, mass: Floats, prices: Floats) -> Floats:
+        return mass if self.assumptions.inverse else mass * prices
+
     def _follow(self, low: float, high: float, close: float) -> None:
         self._centre(close)
         self._consume(low, high)
@@ -308,7 +317,7 @@ class LiquidationMap:
         by_leverage = hit.sum(axis=1)
         self.consumed[side] += by_leverage
         self._eaten[side] += by_leverage.sum()
-        self.consumed_usd[side] += float((hit.sum(axis=0) * self.prices[bins]).sum())
+        self.consumed_usd[side] += float(self._valued(hit.sum(axis=0), self.prices[bins]).sum())
         hit[:] = 0.0
 
     def _close(self, before: float, interest: float) -> None:

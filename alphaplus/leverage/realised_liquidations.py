@@ -89,6 +89,7 @@ class RealisedLiquidations:
         self._ring = np.zeros(capacity, LIQUIDATION)
         self._lost_ts: int | None = None
         self._since: int | None = None
+        self._away_ts: int | None = None
 
     def __len__(self) -> int:
         return min(self.reported, len(self._ring))
@@ -96,6 +97,10 @@ class RealisedLiquidations:
     def start(self, ts_event: int) -> None:
         """Tell from when on the source is heard: a window that begins before it is incomplete."""
         self._since = ts_event if self._since is None else min(self._since, ts_event)
+
+    def interrupt(self, ts_event: int) -> None:
+        """Tell that reports were missed at a time: a window that contains it is incomplete."""
+        self._away_ts = ts_event if self._away_ts is None else max(self._away_ts, ts_event)
 
     def add(
         self,
@@ -149,6 +154,8 @@ class RealisedLiquidations:
             reasons.append("the source reports at most one order per second")
         if self._lost_ts is not None and self._lost_ts > begin:
             reasons.append(f"only the newest {len(self._ring)} are kept")
+        if self._away_ts is not None and self._away_ts > begin:
+            reasons.append("the stream broke off within the window")
         if self._since is None or self._since > begin:
             reasons.append("not heard for the whole window")
         return WindowTotal(
