@@ -120,7 +120,7 @@ def tiers_from_ccxt(
 
 def write_tiers(book: TierBook, path: Path, *, source: str = "") -> None:
     """Write our own format; gzipped if the name ends in .gz."""
-    tables = [_written(table) for tables in book.tables.values() for table in tables]
+    tables = [written_table(table) for tables in book.tables.values() for table in tables]
     content = {"format": FORMAT, "venue": book.venue, "source": source, "tables": tables}
     text = orjson.dumps(content, option=orjson.OPT_INDENT_2)
     path.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
@@ -206,7 +206,8 @@ def _dydx_table(name: str, tier: Mapping[str, Any], source: str) -> TierTable:
     return TierTable.of(name, [row], source=source, open_interest_caps=caps)
 
 
-def _written(table: TierTable) -> dict[str, Any]:
+def written_table(table: TierTable) -> dict[str, Any]:
+    """Return a table as it stands in our own format, under `tables`."""
     caps = table.open_interest_caps
     return {
         "symbol": table.symbol,

@@ -49,6 +49,21 @@ class FundingHistory:
         return len(self.times)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenInterestHistory:
+    """Open interest over time, oldest first; nan where a value is not known."""
+
+    times: Times
+    """When it was observed, ns UTC."""
+    base: Floats
+    """Base units."""
+    usd: Floats
+    """Quote currency."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
 def read_candles(path: Path) -> CandleHistory:
     """Read a feather file with the columns date, open, high, low, close, volume.
 

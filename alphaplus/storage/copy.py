@@ -21,7 +21,7 @@ from alphaplus.storage.tables import NAT, Column, Table, TableBatch, Type, table
 
 SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER: Final = b"\xff\xff"
-_EPOCH_US: Final = 946_684_800 * 10**6
+EPOCH_US: Final = 946_684_800 * 10**6
 """2000-01-01 in microseconds since 1970, where PostgreSQL's time starts."""
 _FLOAT8_OID: Final = 701
 _ELEMENT: Final = np.dtype([("length", ">i4"), ("value", ">f8")])
@@ -88,7 +88,7 @@ class _Mask:
 
 def _fill_time(wire: Any, mask: _Mask, column: Column, rows: Any) -> None:
     times = rows[column.name]
-    wire[column.name] = times // 1000 - _EPOCH_US
+    wire[column.name] = times // 1000 - EPOCH_US
     _nulls(wire, mask, column, times == NAT)
 
 
@@ -111,6 +111,15 @@ def _fill_text(wire: Any, mask: _Mask, column: Column, rows: Any) -> None:
     wire[f"{column.name}_length"] = (
         np.where(lengths == 0, -1, lengths) if column.nullable else lengths
     )
+
+
+def _fill_json(wire: Any, mask: _Mask, column: Column, rows: Any) -> None:
+    values = rows[column.name]
+    wire[column.name]["version"] = 1
+    wire[column.name]["text"] = values
+    lengths = 1 + np.strings.str_len(values)
+    mask.of(column.name)[:] = np.arange(1 + column.width) < lengths[:, None]
+    wire[f"{column.name}_length"] = lengths
 
 
 def _fill_array(wire: Any, mask: _Mask, column: Column, rows: Any) -> None:
@@ -147,6 +156,7 @@ _FILL: Final = {
     Type.INT2: _fill_plain,
     Type.BOOL: _fill_plain,
     Type.TEXT: _fill_text,
+    Type.JSON: _fill_json,
     Type.FLOAT8_ARRAY: _fill_array,
 }
 
@@ -165,6 +175,8 @@ def _wire_dtype(table: str, exchange: int, symbol: int) -> np.dtype[Any]:
 def _wire_format(column: Column) -> Any:
     if column.type is Type.TEXT:
         return f"S{column.width}"
+    if column.type is Type.JSON:  # jsonb_recv: a version, then the text
+        return np.dtype([("version", "u1"), ("text", f"S{column.width}")])
     if column.type is Type.FLOAT8_ARRAY:
         head = [(name, ">i4") for name in ("dimensions", "flags", "oid", "size", "lower")]
         return np.dtype([*head, ("elements", _ELEMENT, (column.width,))])

@@ -42,7 +42,7 @@ async def latest(
     reversed range or a `count` outside 1 to `MAX_ROWS`.
     """
     sql = _select(table, "DESC", count)
-    span = _range(start_ns, end_ns)
+    span = time_range(start_ns, end_ns)
     return _plain(await connection.fetch(sql, exchange, symbol, *span, count))
 
 
@@ -58,7 +58,7 @@ async def first(
 ) -> list[dict[str, Any]]:
     """Return the oldest `count` rows of an instrument in a range, oldest first."""
     sql = _select(table, "ASC", count)
-    span = _range(start_ns, end_ns)
+    span = time_range(start_ns, end_ns)
     return _plain(await connection.fetch(sql, exchange, symbol, *span, count))
 
 
@@ -67,7 +67,7 @@ async def count(
 ) -> int:
     """Return how many rows of all instruments a table has in a range."""
     name = table_of(table).name
-    start, end = _range(start_ns, end_ns)
+    start, end = time_range(start_ns, end_ns)
     sql = f"SELECT count(*) FROM {name} WHERE time >= $1 AND time < $2"
     return int(await connection.fetchval(sql, start, end))
 
@@ -91,7 +91,8 @@ def _plain(records: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _range(start_ns: int, end_ns: int) -> tuple[datetime, datetime]:
+def time_range(start_ns: int, end_ns: int) -> tuple[datetime, datetime]:
+    """Return both bounds as the driver wants them; raises StorageError if they are no range."""
     if not MIN_TIME_NS <= start_ns < end_ns <= MAX_TIME_NS:
         raise StorageError(
             "Expected a range of time from its start to its end between 2000 and 2100, "

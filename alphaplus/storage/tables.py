@@ -7,7 +7,8 @@ Every table has one structured dtype; its fields are the table's columns except 
   database keeps microseconds; `NAT` is NULL;
 - a float that is nan is NULL;
 - a side is `FIRST` (bid, buy, long) or `SECOND` (ask, sell, short), see `side_codes`;
-- text is UTF-8 in a fixed field (numpy `S`); empty is NULL where the column may be NULL;
+- text, and JSON as text, is UTF-8 in a fixed field (numpy `S`); empty is NULL where the column
+  may be NULL;
 - an array column is a fixed subarray plus a `<side>_levels` count that says how many elements
   of it are meant; counts are not columns of the database.
 
@@ -40,6 +41,8 @@ SECOND: Final = 1
 
 SNAPSHOT_LEVELS: Final = 20
 LIQUIDATION_LEVELS: Final = 100
+TIERS_BYTES: Final = 32_768
+"""Room for the tiers of one symbol as JSON: more than 200 of them."""
 
 
 class Type(StrEnum):
@@ -52,6 +55,7 @@ class Type(StrEnum):
     FLOAT8 = "float8"
     BOOL = "bool"
     TEXT = "text"
+    JSON = "jsonb"
     FLOAT8_ARRAY = "float8[]"
     COUNT = ""
     """Length of array columns: travels with the row, is no column."""
@@ -70,7 +74,7 @@ _FORMATS: Final[dict[Type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of a row: `width` is the bytes of a text or the elements of an array."""
+    """One field of a row: `width` is the bytes of a text or JSON, or the elements of an array."""
 
     name: str
     type: Type
@@ -81,7 +85,7 @@ class Column:
     @property
     def format(self) -> Any:
         """The numpy field description."""
-        if self.type is Type.TEXT:
+        if self.type in (Type.TEXT, Type.JSON):
             return (self.name, f"S{self.width}")
         if self.type is Type.FLOAT8_ARRAY:
             return (self.name, "<f8", (self.width,))
@@ -284,6 +288,29 @@ _ALL: Final = (
             *_optional("mark_price", "index_price", "premium"),
         ),
         ("time", "kind"),
+    ),
+    Table(
+        "candles",
+        (
+            *_times("time", "recv_time"),
+            Column("kind", Type.TEXT, width=16),
+            Column("step_s", Type.INT4),
+            *_floats("open", "high", "low", "close"),
+            *_optional("volume"),
+            Column("source", Type.TEXT, width=64),
+        ),
+        ("time", "kind", "step_s"),
+    ),
+    Table(
+        "leverage_tiers",
+        (
+            *_times("time", "recv_time"),
+            Column("effective_to", Type.TIME, nullable=True),
+            Column("hash", Type.TEXT, width=16),
+            Column("tiers", Type.JSON, width=TIERS_BYTES),
+            Column("source", Type.TEXT, width=64),
+        ),
+        ("time", "hash"),
     ),
 )
 

@@ -64,9 +64,8 @@ FRAME_BYTES: Final = 2 * 2**20
 COPY_TIMEOUT_S: Final = 120.0
 RETRY_S: Final = (0.1, 5.0)
 """First and longest pause between attempts."""
-HOUR_NS: Final = 3600 * 10**9
-MAX_NEW_HOURS: Final = 72
-"""A group that spans more hours than this leaves its rows to the default partition."""
+MAX_NEW_CHUNKS: Final = 400
+"""A group that needs more new partitions than this leaves its rows to the default partition."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BAD_DATA: Final = (pg.DataError, pg.IntegrityConstraintViolationError)
 
@@ -154,7 +153,8 @@ class Writer:
         self._spool: Spool | None = None
         self._connection: asyncpg.Connection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._hours: set[tuple[str, int]] = set()
+        self._chunk_ns: dict[str, int] = {}
+        self._chunks: set[tuple[str, int]] = set()
         self._accepting = asyncio.Lock()
         self._work = asyncio.Event()
         self._full = asyncio.Event()
@@ -384,21 +384,22 @@ class Writer:
 
     async def _ensure_partitions(self, connection: Any, group: _Group) -> None:
         """Make the partitions that a group needs, if they were not made before."""
+        width = self._chunk_ns[group.table]
         times = np.concatenate([part.rows["time"] for part in group.parts])
-        hours = [int(hour) for hour in np.unique(times // HOUR_NS)]
-        missing = [hour for hour in hours if (group.table, hour) not in self._hours]
+        chunks = [int(chunk) for chunk in np.unique(times // width)]
+        missing = [chunk for chunk in chunks if (group.table, chunk) not in self._chunks]
         if not missing:
             return
-        if len(missing) > MAX_NEW_HOURS:
-            self._misplace(group.table, f"its rows span {len(missing)} hours")
+        if len(missing) > MAX_NEW_CHUNKS:
+            self._misplace(group.table, f"its rows span {len(missing)} partitions")
             return
         try:
-            for hour in missing:
-                start = _EPOCH + timedelta(hours=hour)
+            for chunk in missing:
+                start = _EPOCH + timedelta(microseconds=chunk * width // 1000)
                 await connection.fetchval(
                     "SELECT ap_ensure_partitions($1, $2, $2::timestamptz)", group.table, start
                 )
-                self._hours.add((group.table, hour))
+                self._chunks.add((group.table, chunk))
         except pg.PostgresError as error:
             if isinstance(error, LOST):
                 raise
@@ -433,6 +434,10 @@ class Writer:
                 f"The database {describe(self._dsn)} lacks the table {missing[0]['name']}; "
                 "apply the migrations first."
             )
+        widths = await connection.fetch(
+            "SELECT table_name, extract(epoch FROM chunk)::int8 AS seconds FROM ap_timeseries"
+        )
+        self._chunk_ns = {row["table_name"]: row["seconds"] * 10**9 for row in widths}
 
     # Accounting
 
@@ -554,7 +559,7 @@ def _unreadable(frame: Frame, reason: str) -> dict[str, Any]:
 
 
 def _plain(value: Any, kind: Type) -> Any:
-    if kind is Type.TEXT:
+    if kind in (Type.TEXT, Type.JSON):
         return bytes(value).decode(errors="backslashreplace")
     if kind is Type.FLOAT8_ARRAY:
         return [_plain(item, Type.FLOAT8) for item in value]

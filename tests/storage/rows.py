@@ -29,6 +29,8 @@ def rows(table, count, start=0, seed=0):
                 made[column.name] = number % 2
             case Type.TEXT:
                 made[column.name] = [f"text {n} é".encode()[: column.width] for n in number]
+            case Type.JSON:
+                made[column.name] = [f'{{"n": {n}, "text": "é"}}'.encode() for n in number]
             case Type.TIME:
                 made[column.name] = T0 + number * 1_000_000
     return made

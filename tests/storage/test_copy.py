@@ -36,6 +36,8 @@ def expected(column, row):
             return [float(item) for item in value[: row[column.count]]]
         case Type.TEXT:
             return None if column.nullable and not value else bytes(value).decode()
+        case Type.JSON:
+            return bytes(value).decode()
         case _:
             return value.item()
 

@@ -17,7 +17,7 @@ from alphaplus.storage import queries
 from alphaplus.storage.migrations import migrate
 from alphaplus.storage.spool import Spool
 from alphaplus.storage.tables import TABLES, TableBatch
-from alphaplus.storage.writer import Writer, _once
+from alphaplus.storage.writer import MAX_NEW_CHUNKS, Writer, _once
 from tests.storage import kill_writer
 from tests.storage.conftest import execute, small
 from tests.storage.rows import T0, batch, rows
@@ -103,13 +103,29 @@ async def test_bad_rows_go_to_the_dead_letters_and_the_rest_is_stored(dsn, conne
 
 
 async def test_rows_of_many_hours_fall_into_the_default_partition(dsn, connection, tmp_path):
-    sent = batch("market_trades", 100)
-    sent.rows["time"] = T0 + np.arange(100) * 3600 * 10**9
+    count = MAX_NEW_CHUNKS + 1
+    sent = batch("market_trades", count)
+    sent.rows["time"] = T0 + np.arange(count) * 3600 * 10**9
     async with Writer(dsn, tmp_path) as writer:
         await writer.accept([sent])
         await writer.drain()
         assert writer.stats.misplaced == 1
-    assert await connection.fetchval("SELECT count(*) FROM market_trades_default") == 100
+    assert await connection.fetchval("SELECT count(*) FROM market_trades_default") == count
+
+
+async def test_years_of_a_history_find_their_partitions(dsn, connection, tmp_path):
+    day = 86_400 * 10**9
+    candles, funding = batch("candles", 1_000), batch("enhanced_funding_rates", 1_000)
+    for sent, step in ((candles, day), (funding, day // 3)):
+        sent.rows["time"] = T0 + np.arange(1_000) * step
+    async with Writer(dsn, tmp_path) as writer:
+        await writer.accept([candles, funding])
+        await writer.drain()
+        assert (writer.stats.written, writer.stats.misplaced) == (2_000, 0)
+    for table, partitions in (("candles", 35), ("enhanced_funding_rates", 334)):
+        assert await connection.fetchval(f"SELECT count(*) FROM {table}_default") == 0
+        made = "SELECT count(*) FROM ap_chunk_stats() WHERE table_name = $1"
+        assert await connection.fetchval(made, table) == partitions + 1
 
 
 async def test_spool_left_behind_is_written_first_and_once(dsn, connection, tmp_path):
