@@ -2,7 +2,8 @@
 
 Measures that follow the stream take every piece of it. Measures that look at whole books do
 so at turns on a grid of venue time, so that the turns do not depend on how the stream is cut;
-those of them that keep no memory may also look when somebody asks (`refresh`).
+those of them that keep no memory may also look when somebody asks (`refresh`). Measures that do
+nothing but follow take the pieces of a batch together (`settle`), as each call costs.
 """
 
 from dataclasses import dataclass
@@ -45,8 +46,11 @@ class Analyzer:
     ) -> None:
         self.measures = make_measures(instrument, parameters)
         every = self.measures.values()
-        self._streaming = [m for m in every if type(m).update is not Measure.update]
+        streaming = [m for m in every if type(m).update is not Measure.update]
         looking = [m for m in every if type(m).observe is not Measure.observe]
+        self._following = [m for m in streaming if m not in looking]
+        self._preparing = [m for m in streaming if m in looking]
+        self._waiting: list[Tape] = []
         self._told = [m for m in every if type(m).told is not Measure.told]
         self._instant = [m for m in looking if not m.remembers]
         self._turns = [_Turn(m, round(m.every_ms * 1e6)) for m in looking if m.remembers or eager]
@@ -54,12 +58,25 @@ class Analyzer:
         """Venue time, ns, from which the next book is due to be looked at."""
 
     def update(self, tape: Tape) -> None:
-        """Let every measure that follows the stream take its next piece."""
-        for measure in self._streaming:
+        """Take the next piece of the stream; its arrays must hold until `settle`.
+
+        Measures that look at books too take it at once, as it comes before their next look.
+        """
+        for measure in self._preparing:
             measure.update(tape)
+        self._waiting.append(tape)
+
+    def settle(self) -> None:
+        """Let the measures that only follow the stream take all pieces since the last time."""
+        if self._waiting:
+            tape = Tape.joined(self._waiting)
+            self._waiting.clear()
+            for measure in self._following:
+                measure.update(tape)
 
     def tell(self, day: DayVolume) -> None:
         """Let every measure that needs it know what the venue says of the last 24 hours."""
+        self.settle()
         for measure in self._told:
             measure.told(day)
 
@@ -86,15 +103,18 @@ class Analyzer:
 
     def interrupt(self) -> None:
         """Tell every measure that the stream broke off."""
+        self.settle()
         for measure in self.measures.values():
             measure.interrupt()
 
     def values(self) -> dict[str, dict[str, Any]]:
         """Return what every measure knows, by its name."""
+        self.settle()
         return {name: measure.values() for name, measure in self.measures.items()}
 
     def missing(self) -> dict[str, dict[str, str]]:
         """Return what the measures still need, of those that lack something."""
+        self.settle()
         lacks = {name: measure.missing() for name, measure in self.measures.items()}
         return {name: phrases for name, phrases in lacks.items() if phrases}
 

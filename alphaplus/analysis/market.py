@@ -14,7 +14,7 @@ from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.splitter import EventSplitter, Piece
 from alphaplus.analysis.state import age_ms, stale_reason
 from alphaplus.analysis.tape import Tape
-from alphaplus.book._kernels import TOP
+from alphaplus.book._kernels import TOP, count_messages
 from alphaplus.book.audit import TopOfBookAudit
 from alphaplus.book.best_levels import BEST_LEVELS
 from alphaplus.book.l2 import L2Book, TopArray
@@ -62,7 +62,7 @@ class Market:
         self._stale_after_ms = stale_after_ms
         self._was_synced = False
         self._unaudited = 0
-        self._best_levels = np.empty(_FIRST_ROWS, dtype=BEST_LEVELS)
+        self._best_levels = self._free_levels = np.empty(_FIRST_ROWS, dtype=BEST_LEVELS)
         self._top: np.void | None = None
         self._is_refreshed = False
         self._waiting: list[EventArray] = []
@@ -86,6 +86,7 @@ class Market:
             return
         events = plain(join_rows(self._waiting))
         self._waiting, self._waiting_rows = [], 0
+        self._reserve(count_messages(events))
         begin = 0
         while begin < len(events):
             had_tickers = self._splitter.has_tickers
@@ -99,6 +100,7 @@ class Market:
                 if piece.has_day_volume:
                     self.analyzer.tell(self._splitter.day_volume)
             begin = piece.end
+        self.analyzer.settle()
         strange = int(self._splitter.last["strange_times"][0])
         if strange != self._strange_times:
             log.warning(
@@ -171,8 +173,14 @@ class Market:
             stale_after_ms=self._stale_after_ms,
         )
 
+    def _reserve(self, messages: int) -> None:
+        """Make room for the best levels after each message of a batch."""
+        if messages > len(self._best_levels):
+            self._best_levels = np.empty(messages, dtype=BEST_LEVELS)
+        self._free_levels = self._best_levels
+
     def _take(self, events: EventArray, piece: Piece) -> None:
-        tops = self._apply_to_book(events, piece) if piece.has_levels else _NO_TOPS
+        tops = self._apply_to_book(events) if piece.has_levels else _NO_TOPS
         quotes = piece.quotes
         if self._splitter.has_tickers:
             self.audit.observe(tops, quotes)
@@ -181,22 +189,22 @@ class Market:
                 self._unaudited += len(tops)
                 self.audit.observe(tops, quotes)
             quotes = quotes_of(tops)
+        best_levels = self._free_levels[: len(tops)]
+        self._free_levels = self._free_levels[len(tops) :]
         self.analyzer.update(
             Tape(
                 quotes=quotes,
                 trades=piece.trades,
-                best_levels=self._best_levels[: len(tops)],
+                best_levels=best_levels,
                 ts_event=self._splitter.ts_event,
             )
         )
         if len(tops) and self._splitter.book_ts_event >= self.analyzer.due:
             self.analyzer.observe(self.book, self._splitter.book_ts_event)
 
-    def _apply_to_book(self, events: EventArray, piece: Piece) -> TopArray:
-        if piece.book_messages > len(self._best_levels):
-            self._best_levels = np.empty(piece.book_messages, dtype=BEST_LEVELS)
+    def _apply_to_book(self, events: EventArray) -> TopArray:
         self._is_refreshed = False
-        tops = self.book.apply(events, self._best_levels)
+        tops = self.book.apply(events, self._free_levels)
         if len(tops):
             self._top = last = tops[-1]
             self.ts_event, self.ts_recv = int(last["ts_event"]), int(last["ts_recv"])

@@ -77,14 +77,12 @@ Such an event counts as of the moment at which it was received.
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows `begin..end` of a batch; its arrays hold until the next piece is read."""
+    """Rows `begin..end` of a batch; its arrays hold until the next batch is read."""
 
     end: int
     quotes: QuoteArray
     """The venue's own quotes."""
     trades: TradeArray
-    book_messages: int
-    """How many messages of the book it completes."""
     has_levels: bool
     """Whether it has any row for the book."""
     status: FeedStatus | None
@@ -103,6 +101,7 @@ class EventSplitter:
             self.last[name] = np.nan
         self._quotes = np.empty(_FIRST_ROWS, dtype=QUOTE)
         self._trades = np.empty(_FIRST_ROWS, dtype=TRADE)
+        self._free_quotes, self._free_trades = self._quotes, self._trades
 
     @property
     def ts_event(self) -> int:
@@ -129,19 +128,24 @@ class EventSplitter:
         return bool(self.last["has_tickers"][0])
 
     def read(self, events: EventArray, begin: int, due: int) -> Piece:
-        """Read from row `begin` to the end of the piece; `due` is a venue time, ns."""
-        rows = len(events) - begin
-        if rows > len(self._trades):
-            self._quotes = np.empty(rows, dtype=QUOTE)
-            self._trades = np.empty(rows, dtype=TRADE)
-        end, quotes, trades, messages, levels, status = _read(
-            self.last, events, begin, due, self._quotes, self._trades
+        """Read from row `begin` to the end of the piece; `due` is a venue time, ns.
+
+        A batch begins with row 0, and its pieces are read in their order.
+        """
+        if begin == 0:
+            if len(events) > len(self._trades):
+                self._quotes = np.empty(len(events), dtype=QUOTE)
+                self._trades = np.empty(len(events), dtype=TRADE)
+            self._free_quotes, self._free_trades = self._quotes, self._trades
+        free_quotes, free_trades = self._free_quotes, self._free_trades
+        end, quotes, trades, levels, status = _read(
+            self.last, events, begin, due, free_quotes, free_trades
         )
+        self._free_quotes, self._free_trades = free_quotes[quotes:], free_trades[trades:]
         return Piece(
             end,
-            self._quotes[:quotes],
-            self._trades[:trades],
-            messages,
+            free_quotes[:quotes],
+            free_trades[:trades],
             levels > 0,
             FeedStatus(status) if status >= 0 else None,
             status == _TOLD,
@@ -151,18 +155,18 @@ class EventSplitter:
 @kernel
 def _read(
     last_row: Any, events: Any, begin: int, due: int, quotes: Any, trades: Any
-) -> tuple[int, int, int, int, int, int]:
-    """Return end, quotes, trades, book messages, book rows, status (-1 = none, or `_TOLD`)."""
+) -> tuple[int, int, int, int, int]:
+    """Return end, quotes, trades, book rows, status (-1 = none, or `_TOLD`)."""
     last = last_row[0]
-    n_quotes = n_trades = messages = levels = 0
+    n_quotes = n_trades = levels = 0
     for i in range(begin, len(events)):
         event = events[i]
         kind = event.kind
         ends = event.flags & _LAST != 0
         if kind == _STATUS:
             if i == begin:
-                return i + 1, 0, 0, 0, 0, int(event.value)
-            return i, n_quotes, n_trades, messages, levels, -1
+                return i + 1, 0, 0, 0, int(event.value)
+            return i, n_quotes, n_trades, levels, -1
         ts_event = event.ts_event
         if ts_event > event.ts_recv + MAX_AHEAD_NS:
             ts_event = event.ts_recv
@@ -176,15 +180,14 @@ def _read(
             if event.price_tick != 0 or event.value != 0.0:
                 last.level_updates += 1
             if ends:
-                messages += 1
                 last.book_ts_event = ts_event
                 if ts_event >= due:
-                    return i + 1, n_quotes, n_trades, messages, levels, -1
+                    return i + 1, n_quotes, n_trades, levels, -1
         elif kind == _TICKER:
             if last.has_tickers == 0:
                 if i > begin:
                     last.messages -= ends
-                    return i, n_quotes, n_trades, messages, levels, -1
+                    return i, n_quotes, n_trades, levels, -1
                 last.has_tickers = 1
             if event.side == 1:
                 last.bid_tick = event.price_tick
@@ -218,10 +221,9 @@ def _read(
         elif kind == _BEGIN or kind == _END:
             levels += 1
             if kind == _END:
-                messages += 1
                 last.book_ts_event = ts_event
                 if ts_event >= due:
-                    return i + 1, n_quotes, n_trades, messages, levels, -1
+                    return i + 1, n_quotes, n_trades, levels, -1
         elif kind == _MARK:
             last.mark_price = event.value
         elif kind == _INDEX:
@@ -237,5 +239,5 @@ def _read(
             else:
                 last.turnover_24h = event.value
             if ends:
-                return i + 1, n_quotes, n_trades, messages, levels, _TOLD
-    return len(events), n_quotes, n_trades, messages, levels, -1
+                return i + 1, n_quotes, n_trades, levels, _TOLD
+    return len(events), n_quotes, n_trades, levels, -1

@@ -4,6 +4,7 @@ A tape holds, each in the order of arrival, the best quotes, the trades and the 
 after each message of the book. How a stream is cut into tapes changes no measure.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from alphaplus.book.best_levels import BEST_LEVELS, BestLevelsArray
 from alphaplus.book.quotes import QUOTE, QuoteArray
+from alphaplus.rows import join_rows
 
 __all__ = ["QUOTE", "TRADE", "DayVolume", "QuoteArray", "Tape", "TradeArray"]
 
@@ -70,3 +72,15 @@ class Tape:
         if ts_event is None:
             ts_event = max((int(part["ts_event"].max()) for part in parts if len(part)), default=0)
         return cls(quotes=parts[0], trades=parts[1], best_levels=parts[2], ts_event=ts_event)
+
+    @classmethod
+    def joined(cls, tapes: Sequence["Tape"]) -> "Tape":
+        """Return the tape of one or more that follow each other."""
+        if len(tapes) == 1:
+            return tapes[0]
+        return cls(
+            quotes=join_rows([tape.quotes for tape in tapes]),
+            trades=join_rows([tape.trades for tape in tapes]),
+            best_levels=join_rows([tape.best_levels for tape in tapes]),
+            ts_event=tapes[-1].ts_event,
+        )

@@ -82,6 +82,16 @@ def test_cutting_a_stream_changes_nothing(events: EventArray, places: list[int],
     assert whole.last.tobytes() == parts.last.tobytes()
 
 
+def test_the_rows_of_a_piece_hold_until_the_next_batch() -> None:
+    parts = [trade(1, Side.BID), day_volume(5.0, 300.0), trade(2, Side.BID)]
+    splitter, events = EventSplitter(), plain(np.concatenate(parts))
+    first = splitter.read(events, 0, NEVER)
+    second = splitter.read(events, first.end, NEVER)
+    assert (first.trades["trade_id"].tolist(), second.trades["trade_id"].tolist()) == ([1], [2])
+    again = splitter.read(plain(trade(3, Side.ASK)), 0, NEVER)
+    assert again.trades["trade_id"].tolist() == [3]
+
+
 @settings(max_examples=60)
 @given(streams())
 def test_counts_and_last_values_are_those_of_the_rows(events: EventArray) -> None:
@@ -109,7 +119,7 @@ def test_a_piece_ends_with_the_book_message_that_is_due() -> None:
     rows = [message([(Side.BID, 9, 1.0), (Side.BID, 8, 1.0)], n, ts=n) for n in range(5)]
     events = plain(np.concatenate(rows))
     piece = EventSplitter().read(events, 0, due=2)
-    assert (piece.end, piece.book_messages) == (6, 3)
+    assert (piece.end, piece.has_levels) == (6, True)
 
 
 def test_the_first_quote_of_the_venue_begins_a_piece() -> None:
