@@ -1,0 +1,1 @@
+"""Portfolios: accounts on several venues, and what the margin and risk models say of them."""
