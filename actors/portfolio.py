@@ -13,6 +13,7 @@ import orjson
 import ray
 
 from actors import names
+from alphaplus.analysis.market_risk import MARKET_RISK
 from alphaplus.analysis.state import COUNTERS, STATE, blank_state, summary
 from alphaplus.errors import StreamClosed
 from alphaplus.instruments import Instrument
@@ -45,6 +46,7 @@ class PortfolioRisk:
         self._states: dict[str, np.void] = {
             item.key: _unheard(item) for item in instruments
         }  # a symbol that has not spoken yet is on the board, as stale
+        self._risks: dict[str, np.void] = {}
         self._latencies: dict[str, LatencyHistogram] = {}
         self._counters: dict[str, dict[str, Any]] = {}
         self._heard: dict[str, int] = {}
@@ -137,6 +139,8 @@ class PortfolioRisk:
             self._heard[value.sender] = self._clock()
             if f"{kind}/" == names.STATE:
                 self._states[key] = np.frombuffer(value.payload, dtype=STATE)[0]
+            elif f"{kind}/" == names.RISK:
+                self._risks[key] = np.frombuffer(value.payload, dtype=MARKET_RISK)[0]
             elif f"{kind}/" == names.LATENCIES:
                 self._latencies[key] = LatencyHistogram.from_bytes(value.payload)
             elif f"{kind}/" == names.COUNTERS:

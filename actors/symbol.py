@@ -16,6 +16,7 @@ import numpy as np
 import ray
 
 from actors import names
+from actors.venue_risk import VenueRisk
 from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
@@ -27,6 +28,8 @@ from alphaplus.events import Kind
 from alphaplus.instruments import Instrument
 from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
+from alphaplus.leverage.tiers import TierTable
+from alphaplus.storage.liquidation_rows import level_batches
 from alphaplus.storage.market_rows import MarketRows
 from alphaplus.streams import (
     Endpoint,
@@ -69,6 +72,7 @@ class _Venue:
 
     market: Market
     rows: MarketRows
+    risk: VenueRisk
     told_mid: float = 0.0
     next_state: int = 0
     next_latencies: int = 0
@@ -167,6 +171,23 @@ class Symbol:
         with self._lock:
             return views.measure(self._find(exchange).market, name, self._clock())
 
+    def liquidations(
+        self, exchange: str | None = None, limit: int = 100, levels: int = 50
+    ) -> dict[str, Any]:
+        """Return what was liquidated on an exchange and, apart from it, what may be nearest."""
+        with self._lock:
+            return self._find(exchange).risk.liquidations(limit, levels, self._clock())
+
+    def liquidation_map(self, exchange: str | None = None) -> dict[str, Any]:
+        """Return the estimated map of liquidation levels on an exchange."""
+        with self._lock:
+            return self._find(exchange).risk.liquidation_map(self._clock())
+
+    def set_tiers(self, exchange: str, table: TierTable) -> None:
+        """Build the map of an exchange on these leverage tiers; raises RiskError."""
+        with self._lock:
+            self._find(exchange).risk.set_tiers(table)
+
     def begin_measuring(self) -> None:
         """Count latencies anew: the fleet is complete, and what follows is the steady state."""
         with self._lock:
@@ -228,7 +249,7 @@ class Symbol:
             snapshot_interval_ms=options.snapshot_interval_ms,
             analysis_interval_ms=options.analysis_interval_ms,
         )
-        return _Venue(market, rows)
+        return _Venue(market, rows, VenueRisk(market, stale_after_ms=options.stale_after_ms))
 
     def _find(self, exchange: str | None) -> _Venue:
         if exchange is None:
@@ -269,10 +290,12 @@ class Symbol:
         events = batch.events
         if batch.hole:
             venue.market.mark_hole()
+            venue.risk.mark_hole(self._clock())
             if not np.any(events["kind"] == Kind.STATUS):  # the feed does not know of the loss
                 self._ask_resync(venue)
         venue.market.apply(events)
         venue.rows.add(events)
+        venue.risk.add(events)
         if venue.market.needs_resync:
             log.warning("%s: the book differs from the venue's best prices", self.symbol)
             venue.market.audit.reset()
@@ -304,11 +327,21 @@ class Symbol:
             self._board.send(
                 f"{names.STATE}{exchange}:{self.symbol}", views.state(venue.market, now)
             )
+            self._tell_risk(f"{names.RISK}{exchange}:{self.symbol}", venue, now)
             if everything or now >= venue.next_latencies:
                 venue.next_latencies = now + LATENCIES_EVERY_NS
                 key = f"{names.LATENCIES}{exchange}:{self.symbol}"
                 self._board.send(key, venue.latencies.to_bytes())
         self._board.pump()
+
+    def _tell_risk(self, key: str, venue: _Venue, now: int) -> None:
+        record = venue.risk.due_record(now)
+        if record is None or self._board is None:
+            return
+        self._board.send(key, record)
+        snapshots = venue.risk.take_snapshots()
+        if self._store is not None:
+            venue.rows.keep(level_batches(snapshots, now))
 
     def _flush_rows(self, now: int, *, everything: bool = False) -> None:
         if self._store is None:

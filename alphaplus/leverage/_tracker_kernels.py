@@ -14,6 +14,7 @@ FLOW: Final = np.dtype(
         ("step", "<i8"),  # ns
         ("longest", "<i8"),  # ns that a bar waits for an open interest
         ("ts_event", "<i8"),  # newest time seen, ns
+        ("ts_recv", "<i8"),  # when the newest event was received, ns
         ("away", "<i8"),  # whether the feed is disconnected
         ("incomplete", "<i8"),  # whether the bar in hand lacks events
         ("taker_buy", "<f8"),  # amounts: quantity x contract size
@@ -79,6 +80,7 @@ def advance(flow_row: Any, events: Any, at: int) -> tuple[int, int]:
             flow.end += flow.step
         if ts_event > flow.ts_event:
             flow.ts_event = ts_event
+        flow.ts_recv = event.ts_recv
         value = event.value
         if kind == _TRADE:
             price = event.price_tick * flow.units / flow.scale

@@ -152,6 +152,11 @@ class LiquidationTracker:
         """Newest venue time that mattered here, ns; 0 before the first event."""
         return int(self._flow["ts_event"][0])
 
+    @property
+    def ts_recv(self) -> int:
+        """When that was received by our clock, ns; 0 before the first event."""
+        return int(self._flow["ts_recv"][0])
+
     def stale_reason(self, now_ns: int) -> str | None:
         """Say why levels must not be read at a time (UTC ns), or None if they may."""
         if self.map is None:
@@ -184,12 +189,13 @@ class LiquidationTracker:
         longs, shorts = (np.bincount(bins, weights=side, minlength=len(edges)) for side in base)
         return np.asarray(longs, np.float64), np.asarray(shorts, np.float64)
 
-    def payload(self, now_ns: int) -> dict[str, Any]:
+    def payload(self, now_ns: int, reason: str | None = None) -> dict[str, Any]:
         """Return the picture of the map (`LiquidationMap.payload`), withheld while stale.
 
-        Without leverage tiers there are no assumptions, and so no picture: its fields are None.
+        `reason` is one that the caller has to call it stale. Without leverage tiers there are no
+        assumptions, and so no picture: its fields are None.
         """
-        reason = self.stale_reason(now_ns)
+        reason = reason or self.stale_reason(now_ns)
         if self.map is None:
             return dict.fromkeys(_PICTURE) | {
                 "symbol": self.instrument.symbol,

@@ -86,6 +86,7 @@ class MarketRows:
             _Turn(analysis_interval_ms, phase + 2 / 3, self._analysis),
         )
         self._waiting: list[EventArray] = []
+        self._kept: list[TableBatch] = []
         self._snapshot_sequence = self._analysis_time = -1
         self._rebuilt = False
         self._funding_rate = math.nan
@@ -94,6 +95,10 @@ class MarketRows:
     def add(self, events: EventArray) -> None:
         """Keep a batch that the market has applied until its turn."""
         self._waiting.append(events)
+
+    def keep(self, batches: list[TableBatch]) -> None:
+        """Keep rows that others made of the market until its events' turn."""
+        self._kept += batches
 
     @property
     def due(self) -> int:
@@ -120,6 +125,10 @@ class MarketRows:
         return batches
 
     def _events(self) -> list[TableBatch]:
+        kept, self._kept = self._kept, []
+        return kept + self._rows_of_events()
+
+    def _rows_of_events(self) -> list[TableBatch]:
         if not self._waiting:
             return []
         events = join_rows(self._waiting)

@@ -14,6 +14,7 @@ from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.events import EventArray, Side, empty_events
 from alphaplus.storage.depth_columns import MEASURED, TOUCH
 from alphaplus.storage.market_rows import MarketRows
+from alphaplus.storage.tables import TABLES, TableBatch
 from tests.analysis.capture_tapes import capture_stream
 from tests.book.events import INSTRUMENT, message, snapshot
 
@@ -99,3 +100,15 @@ def test_a_recording_fills_snapshots_and_measures(data_dir: Path) -> None:
     assert snapshot["order_flow_toxicity"] == measured["vpin"]
     assert snapshot["depth_pressure"] == measured["depth_pressure_5s"]
     assert len(batches["market_trades"]) == 21_313
+
+
+def test_rows_that_others_made_go_with_the_events() -> None:
+    _, rows = fed(snapshot([(Side.BID, 1000, 2.0), (Side.ASK, 1001, 1.0)], 1, SECOND))
+    made = TableBatch("open_interest", "binance", "X-Y-PERP", TABLES["open_interest"].rows(1))
+    rows.keep([made])
+    assert [batch.table for batch in rows.take_all(SECOND)][:2] == [
+        "open_interest",
+        "order_book_deltas",
+    ]
+    rows.keep([made])
+    assert [batch.table for batch in rows.take_all(2 * SECOND)] == ["open_interest"]
