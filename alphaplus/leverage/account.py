@@ -88,12 +88,18 @@ def is_inverse(position: MarginPosition, profile: MarginProfile) -> bool:
     """Whether a position is inverse: as stated, as its symbol says, else as the venue's are."""
     if position.inverse is not None:
         return position.inverse
-    parts = _pair(position.symbol)
+    parts = pair_of(position.symbol)
     return profile.inverse if parts is None else parts[0] == parts[2]
 
 
-def _pair(symbol: str) -> tuple[str, str, str] | None:
-    """Base, quote and settlement currency, where the symbol is one of ours or ccxt's."""
+def pair_of(symbol: str) -> tuple[str, str, str] | None:
+    """Return base, quote and settlement currency of a contract's symbol, ours or ccxt's.
+
+    None for spot and for a name that is neither.
+
+    >>> pair_of("BTC-USD-BTC-PERP")
+    ('BTC', 'USD', 'BTC')
+    """
     try:
         name = symbol_to_ccxt(symbol)
     except UnknownSymbol:
@@ -121,7 +127,7 @@ def _check_legs(account: MarginAccount) -> None:
 
 def _settlement(account: MarginAccount) -> None:
     """Refuse what cannot share a wallet: coin- and quote-settled, or two currencies."""
-    pairs = [_pair(position.symbol) for position in account.positions]
+    pairs = [pair_of(position.symbol) for position in account.positions]
     currencies = sorted({pair[2] for pair in pairs if pair is not None})
     kinds = {is_inverse(position, account.profile) for position in account.positions}
     if len(currencies) > 1:

@@ -30,6 +30,15 @@ class MarginArrays:
     above_max: npt.NDArray[np.bool_]
     """Positions above the last tier of a table that counts contracts."""
     missing: tuple[tuple[str, ...], ...]
+    """Inputs that each position lacked when the arrays were made."""
+    symbols: tuple[str, ...]
+    """By position."""
+
+    def reasons(self, row: int) -> tuple[str, ...]:
+        """Return what a position lacks at the marks that are in the arrays now."""
+        mark = _mark_phrase(self.symbols[row])
+        lacking = tuple(phrase for phrase in self.missing[row] if phrase != mark)
+        return (mark, *lacking) if math.isnan(self.positions["mark"][row]) else lacking
 
     def evaluate(self) -> tuple[Records, Records]:
         """Return the engine's MARGIN rows per position and BUCKET rows per bucket."""
@@ -64,6 +73,7 @@ class _Builder:
         self._strict: list[bool] = []
         self._first: list[int] = []
         self._missing: list[tuple[str, ...]] = []
+        self._symbols: list[str] = []
         self._above: list[bool] = []
 
     def add(self, account: MarginAccount) -> None:
@@ -86,6 +96,7 @@ class _Builder:
             first_position=tuple(self._first),
             above_max=np.array(self._above, np.bool_),
             missing=tuple(self._missing),
+            symbols=tuple(self._symbols),
         )
 
     def _bucket(self, wallet: float, account: MarginAccount) -> None:
@@ -99,7 +110,7 @@ class _Builder:
         direction = -side if inverse else side
         fee = profile.fee_rate if position.taker_fee is None else position.taker_fee
         if position.mark_price is None:
-            missing.append(f"mark price of {position.symbol}")
+            missing.append(_mark_phrase(position.symbol))
         table = None
         try:
             table = self._table(position.symbol)
@@ -131,6 +142,7 @@ class _Builder:
         )
         self._above.append(above)
         self._missing.append(tuple(missing))
+        self._symbols.append(position.symbol)
 
     def _table(self, symbol: str) -> TierTable:
         if self._book is None:
@@ -167,6 +179,10 @@ class _Builder:
         self._tiers.append(rows)
         self._n_tiers += len(rows)
         return begin, self._n_tiers
+
+
+def _mark_phrase(symbol: str) -> str:
+    return f"mark price of {symbol}"
 
 
 def _open_interest_rate(table: TierTable, open_interest: float | None) -> float:

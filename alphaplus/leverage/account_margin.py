@@ -70,7 +70,16 @@ def evaluate_accounts(
     accounts: Sequence[MarginAccount], book: TierBook | None, *, now_ns: int | None = None
 ) -> tuple[AccountMargin, ...]:
     """Return the margins of all accounts, in one call of the engine."""
-    arrays = arrays_of(accounts, book, now_ns=now_ns)
+    return margins_of(accounts, arrays_of(accounts, book, now_ns=now_ns))
+
+
+def margins_of(
+    accounts: Sequence[MarginAccount], arrays: MarginArrays
+) -> tuple[AccountMargin, ...]:
+    """Return the margins of the accounts that `arrays` were made of, at the marks in them.
+
+    Marks count as the arrays have them, whatever the positions of the accounts say.
+    """
     found = _Found(arrays, *arrays.evaluate())
     return tuple(
         _account_margin(account, found, first)
@@ -129,7 +138,7 @@ def _position_margin(
     account: MarginAccount, position: MarginPosition, found: _Found, i: int
 ) -> PositionMargin:
     row, bucket = found.margins[i], found.buckets[found.bucket_of(i)]
-    price, mark = _known(row["liquidation_price"]), position.mark_price
+    price, mark = _known(row["liquidation_price"]), _known(found.arrays.positions["mark"][i])
     state = MarginState(int(row["state"]))
     # what is unknown in a cross account may be for lack of another position's input
     sharing = np.flatnonzero(found.arrays.positions["bucket"] == found.bucket_of(i))
@@ -192,7 +201,7 @@ def _liquidatable(states: set[MarginState]) -> bool | None:
 
 
 def _reasons(arrays: MarginArrays, rows: Iterable[int]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(reason for i in rows for reason in arrays.missing[i]))
+    return tuple(dict.fromkeys(reason for i in rows for reason in arrays.reasons(i)))
 
 
 def _known(value: Any) -> float | None:
