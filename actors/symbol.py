@@ -24,6 +24,7 @@ from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.analysis.state import summary
 from alphaplus.analysis.warm import warm_market
 from alphaplus.errors import StreamClosed, UnknownSymbol
+from alphaplus.event_latencies import EventLatencies
 from alphaplus.events import Kind
 from alphaplus.instruments import Instrument
 from alphaplus.kernels import ensure_compiled
@@ -78,9 +79,9 @@ class _Venue:
     next_latencies: int = 0
     asked_resync: int = 0
     refused_rows: int = 0
-    latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
-    book_latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
-    """Those of changes of the book alone: their analysis is new, and costs the most."""
+    looked: int = 0
+    """When the book message was received of which the mid was last looked at."""
+    latencies: EventLatencies = field(default_factory=EventLatencies)
     starting: LatencyHistogram = field(default_factory=LatencyHistogram)
     """Latencies of the time before the whole fleet was fresh."""
 
@@ -192,8 +193,8 @@ class Symbol:
         """Count latencies anew: the fleet is complete, and what follows is the steady state."""
         with self._lock:
             for venue in self._venues.values():
-                venue.starting = venue.starting + venue.latencies
-                venue.latencies, venue.book_latencies = LatencyHistogram(), LatencyHistogram()
+                venue.starting = venue.starting + venue.latencies.of_all
+                venue.latencies = EventLatencies()
 
     def drain(self, timeout_s: float) -> dict[str, Any]:
         """Take in what is on its way, hand over every row, and report; the thread ends.
@@ -216,9 +217,9 @@ class Symbol:
             now = self._clock()
             latencies = starting = of_book = LatencyHistogram()
             for venue in self._venues.values():
-                latencies = latencies + venue.latencies
+                latencies = latencies + venue.latencies.of_all
                 starting = starting + venue.starting
-                of_book = of_book + venue.book_latencies
+                of_book = of_book + venue.latencies.of_book
             times = os.times()
             return {
                 "symbol": self.symbol,
@@ -300,9 +301,7 @@ class Symbol:
             log.warning("%s: the book differs from the venue's best prices", self.symbol)
             venue.market.audit.reset()
             self._ask_resync(venue)
-        published = self._clock()
-        venue.latencies.record_events(events, published)
-        venue.book_latencies.record_events(events, published, of_book_only=True)
+        venue.latencies.record(events, self._clock())
 
     def _ask_resync(self, venue: _Venue) -> None:
         """Ask the feed for a snapshot, at most once a second; the answer comes by the stream."""
@@ -331,8 +330,9 @@ class Symbol:
             if everything or now >= venue.next_latencies:
                 venue.next_latencies = now + LATENCIES_EVERY_NS
                 key = f"{names.LATENCIES}{exchange}:{self.symbol}"
-                self._board.send(key, venue.latencies.to_bytes())
-        self._board.pump()
+                self._board.send(key, venue.latencies.of_all.to_bytes())
+        if self._board.unsent:
+            self._board.pump()
 
     def _tell_risk(self, key: str, venue: _Venue, now: int) -> None:
         record = venue.risk.due_record(now)
@@ -375,7 +375,11 @@ class Symbol:
 
 
 def _moved(venue: _Venue) -> bool:
-    mid = venue.market.mid
+    market = venue.market
+    if market.ts_recv == venue.looked:  # most batches change no book
+        return False
+    venue.looked = market.ts_recv
+    mid = market.mid
     if mid is None:
         return False
     return not venue.told_mid or abs(mid - venue.told_mid) > venue.told_mid * MOVE_BPS * 1e-4

@@ -7,13 +7,10 @@ HdrHistogram. What lies outside the bins is counted apart and never moved into t
 
 import math
 import struct
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
-
-from alphaplus.events import EventArray, Flag, Kind, plain
-from alphaplus.jit import kernel
 
 SUB_BITS: Final = 6
 SUB_BINS: Final = 1 << SUB_BITS
@@ -22,10 +19,6 @@ LINEAR_BITS: Final = 10
 TOP_BITS: Final = 37
 """From 2^37 ns (137 s) on a latency is counted in `above`."""
 BINS: Final = SUB_BINS * (TOP_BITS - LINEAR_BITS + 1)
-
-_LAST: Final = int(Flag.LAST)
-_DEPTH: Final = int(Kind.DEPTH)
-_STATUS: Final = int(Kind.STATUS)
 
 FEW: Final = 32
 """So many latencies are recorded faster one by one than as an array."""
@@ -65,20 +58,6 @@ class LatencyHistogram:
                 self._record_one(value)
         else:
             self._record_many(latency_ns)
-
-    def record_events(self, events: EventArray, now_ns: int, *, of_book_only: bool = False) -> None:
-        """Count, for each message that ends in a batch, the time since it was received.
-
-        Changes of a feed's status are no messages. `of_book_only` leaves out whatever is not a
-        change of the book.
-        """
-        negative, above, known, low, high, total = _count_events(
-            self.counts, plain(events), now_ns, of_book_only
-        )
-        self.negative += negative
-        self.above += above
-        if known:
-            self._note(low, high, total)
 
     def _record_one(self, value: int) -> None:
         if value < 0:
@@ -181,39 +160,27 @@ class LatencyHistogram:
         offsets = np.maximum(octaves - LINEAR_BITS, 0) * SUB_BINS
         self.counts += np.bincount(offsets + (inside >> shifts), minlength=BINS)
 
+    def add_counted(
+        self,
+        counts: npt.NDArray[np.int64],
+        *,
+        negative: int,
+        above: int,
+        low: int,
+        high: int,
+        total: float,
+    ) -> None:
+        """Take over what a kernel has counted into the same bins; `low` above `high`: nothing."""
+        self.counts += counts
+        self.negative += negative
+        self.above += above
+        if low <= high:
+            self._note(low, high, total)
+
     def _note(self, low: int, high: int, total: float) -> None:
         self._min = low if self._min is None else min(self._min, low)
         self._max = high if self._max is None else max(self._max, high)
         self._sum += total
-
-
-@kernel
-def _count_events(
-    counts: Any, events: Any, now_ns: int, of_book_only: bool
-) -> tuple[int, int, int, int, int, float]:
-    """Fill the bins; return how many were negative, above, known, and min, max, sum."""
-    negative = above = known = 0
-    low, high, total = 1 << 62, 0, 0.0
-    for i in range(len(events)):
-        event = events[i]
-        if event.flags & _LAST == 0 or event.kind == _STATUS:
-            continue
-        if of_book_only and event.kind != _DEPTH:
-            continue
-        value = now_ns - event.ts_recv
-        if value < 0:
-            negative += 1
-            continue
-        known += 1
-        low, high, total = min(low, value), max(high, value), total + value
-        if value >= 1 << TOP_BITS:
-            above += 1
-        elif value < 1 << LINEAR_BITS:
-            counts[value >> (LINEAR_BITS - SUB_BITS)] += 1
-        else:
-            octave = math.frexp(float(value))[1] - 1  # exact below 2^53
-            counts[((octave - LINEAR_BITS) << SUB_BITS) + (value >> (octave - SUB_BITS))] += 1
-    return negative, above, known, low, high, total
 
 
 def _middle(index: int) -> int:

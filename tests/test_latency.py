@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alphaplus.events import Flag, Kind, empty_events
 from alphaplus.latency import BINS, LatencyHistogram
 
 latencies = st.lists(
@@ -106,33 +105,3 @@ def test_other_bytes_are_refused(packed):
 def test_percentile_outside_its_range_is_refused():
     with pytest.raises(ValueError, match="from 0 to 100, was 101"):
         LatencyHistogram().percentile(101)
-
-
-@given(latencies)
-def test_messages_of_a_batch_are_counted_by_their_receive_times(values):
-    now = 10**12
-    events = empty_events(2 * len(values) + 1)
-    events["kind"] = Kind.DEPTH
-    events["ts_recv"][1::2] = now - np.array(values, dtype=np.int64)
-    events["flags"][1::2] = Flag.LAST
-    events["kind"][-1], events["flags"][-1] = Kind.STATUS, Flag.LAST
-    histogram = LatencyHistogram()
-    histogram.record_events(events, now)
-    expected = LatencyHistogram()
-    for value in values:
-        expected.record(value)
-    assert np.array_equal(histogram.counts, expected.counts)
-    assert (histogram.negative, histogram.above) == (expected.negative, expected.above)
-    assert histogram.percentile(0) == pytest.approx(expected.percentile(0), nan_ok=True)
-    assert histogram.percentile(100) == pytest.approx(expected.percentile(100), nan_ok=True)
-    assert histogram.mean == pytest.approx(expected.mean, nan_ok=True)
-
-
-def test_changes_of_the_book_alone_can_be_counted():
-    events = empty_events(3)
-    events["kind"] = Kind.DEPTH, Kind.TRADE, Kind.DEPTH
-    events["flags"] = Flag.LAST
-    events["ts_recv"] = 1_000, 2_000, 3_000
-    histogram = LatencyHistogram()
-    histogram.record_events(events, 4_000, of_book_only=True)
-    assert (len(histogram), histogram.percentile(0), histogram.percentile(100)) == (2, 1000, 3000)

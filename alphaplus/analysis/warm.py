@@ -10,9 +10,9 @@ from alphaplus.analysis.book_levels import BookLevels
 from alphaplus.analysis.market import Market
 from alphaplus.analysis.market_risk import binned_quantities
 from alphaplus.analysis.registry import MeasureParameters
+from alphaplus.event_latencies import EventLatencies
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, empty_events, status_event
 from alphaplus.instruments import Instrument
-from alphaplus.latency import LatencyHistogram
 
 _TICK: Final = 1_000_000
 _FAR: Final = 1 << 30
@@ -26,11 +26,11 @@ def warm_market(instrument: Instrument) -> None:
     """Send a small made-up session through a market that is then thrown away."""
     parameters = MeasureParameters(volume_bucket=0.5)
     market = Market(instrument, Analyzer(instrument, parameters), stale_after_ms=1.0)
-    latencies = LatencyHistogram()
+    latencies = EventLatencies()
     for second in range(60 * _MINUTES):
         events = _updates(second + 1)
         market.apply(events)
-        latencies.record_events(events, second * _SECOND)
+        latencies.record(events, second * _SECOND)
         if second == 0:
             market.apply(_snapshot())
         if second % 60 == 0:

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import math
 import os
+import select
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
@@ -117,21 +118,37 @@ def disconnect(socket: Socket) -> None:
     _senders.close(socket)
 
 
-def try_send(socket: Socket, parts: Sequence[bytes]) -> bool:
+def try_send(socket: Socket, *parts: bytes) -> bool:
     """Hand over one message and return True, or return False at once if the socket is full."""
     try:
-        socket.send_multipart(parts, zmq.NOBLOCK)
+        if len(parts) == 1:  # pyzmq takes several parts through a loop of its own
+            socket.send(parts[0], zmq.NOBLOCK)
+        else:
+            socket.send_multipart(parts, zmq.NOBLOCK)
     except zmq.Again:
         return False
     return True
 
 
-def try_recv(socket: Socket) -> list[bytes] | None:
-    """Return the parts of the next message, or None if there is none."""
-    try:
-        return socket.recv_multipart(zmq.NOBLOCK)
-    except zmq.Again:
+def try_recv(socket: Socket) -> bytes | None:
+    """Return the next message of one part, or None if there is none.
+
+    One of several parts is a stranger's, and comes back empty.
+    """
+    if not events_of(socket) & zmq.POLLIN:  # far cheaper than the exception that would say so
         return None
+    message = socket.recv(zmq.NOBLOCK)
+    while socket.get(zmq.RCVMORE):
+        message = b""
+        socket.recv(zmq.NOBLOCK)
+    return message
+
+
+def try_recv_parts(socket: Socket) -> list[bytes] | None:
+    """Return the parts of the next message, or None if there is none."""
+    if not events_of(socket) & zmq.POLLIN:
+        return None
+    return socket.recv_multipart(zmq.NOBLOCK)
 
 
 def events_of(socket: Socket) -> int:
@@ -172,9 +189,9 @@ class Receiver(Closing, Generic[Item]):
         except BaseException:
             self.close()
             raise
-        self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._wake_read, zmq.POLLIN)
+        self._poller = select.poll()
+        self._poller.register(descriptor_of(self._socket), select.POLLIN)
+        self._poller.register(self._wake_read, select.POLLIN)
 
     def recv(self, timeout_ms: int | None = None) -> list[Item]:
         """Return all that is there, waiting up to `timeout_ms` (None: for ever) for the first.
@@ -280,15 +297,18 @@ class Receiver(Closing, Generic[Item]):
             return
 
     def _sleep(self, timeout_ms: int | None) -> None:
-        if any(ready == self._wake_read for ready, _ in self._poller.poll(timeout_ms)):
-            self._clear_wake()
+        # ZeroMQ's descriptor means "look at EVENTS", and any use of the socket may take that
+        # back; so it is worth waiting only after EVENTS has just said that nothing is there.
+        if events_of(self._socket) & zmq.POLLIN:
+            return
+        for ready, _ in self._poller.poll(timeout_ms):
+            if ready == self._wake_read:
+                self._clear_wake()
 
     async def _readable(self) -> None:
         if self._loop is not None:
             raise RuntimeError("Expected one reader of a stream at a time, was two.")
-        # ZeroMQ's descriptor means "look at EVENTS", and any use of the socket may take that
-        # back; so it is worth waiting only after EVENTS has just said that nothing is there.
-        if events_of(self._socket) & zmq.POLLIN:
+        if events_of(self._socket) & zmq.POLLIN:  # see `_sleep`
             return
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
         descriptors = (descriptor_of(self._socket), self._wake_read)

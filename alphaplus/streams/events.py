@@ -45,7 +45,7 @@ MAX_TAKE_EVENTS: Final = 65_536
 _MAGIC: Final = 0xA1E1
 _HEADER: Final = struct.Struct("<HBBIQQQq")
 """magic, bytes of the name, bytes of the exchange, events, epoch, first, last, ts_send; then
-both texts."""
+both texts, then the events: one part, as a message of two costs two calls at each end."""
 
 
 class _Waiting(NamedTuple):
@@ -157,8 +157,8 @@ class EventSender(Closing):
         header = _HEADER.pack(
             _MAGIC, *self._lengths, count, self._epoch, self._next, last, batches[0].ts_send
         )
-        payload = b"".join(batch.payload for batch in batches)
-        if not try_send(socket, (header + self._suffix, payload)):
+        message = b"".join((header, self._suffix, *(batch.payload for batch in batches)))
+        if not try_send(socket, message):
             return False
         self._next = last + 1
         self.counters.sent += count
@@ -206,7 +206,7 @@ class _Run:
     last: int
     hole: bool
     ts_send: int
-    payloads: list[bytes] = field(default_factory=list)
+    payloads: list[memoryview] = field(default_factory=list)
 
 
 class EventReceiver(Receiver[EventBatch]):
@@ -223,8 +223,8 @@ class EventReceiver(Receiver[EventBatch]):
         runs: list[tuple[str, _Run]] = []
         latest: dict[str, _Run] = {}
         budget = MAX_TAKE_EVENTS
-        while budget > 0 and (parts := try_recv(self._socket)) is not None:
-            parsed = _parse(parts)
+        while budget > 0 and (message := try_recv(self._socket)) is not None:
+            parsed = _parse(message)
             if parsed is None:
                 self._reject("it is no event batch")
                 continue
@@ -256,21 +256,20 @@ class EventReceiver(Receiver[EventBatch]):
         return True
 
 
-def _parse(parts: list[bytes]) -> tuple[str, int, _Run, int] | None:
+def _parse(message: bytes) -> tuple[str, int, _Run, int] | None:
     """Return sender, epoch, message and its number of events; None if it is not ours."""
-    if len(parts) != 2 or len(parts[0]) < _HEADER.size:
+    if len(message) < _HEADER.size:
         return None
-    head, payload = parts
-    magic, name_size, exchange_size, count, epoch, first, last, ts_send = _HEADER.unpack_from(head)
+    magic, name_size, exchange_size, count, epoch, first, last, ts_send = _HEADER.unpack_from(
+        message
+    )
     exchange_at = _HEADER.size + name_size
-    if (
-        magic != _MAGIC
-        or len(head) != exchange_at + exchange_size
-        or len(payload) != count * EVENT.itemsize
-    ):
+    events_at = exchange_at + exchange_size
+    if magic != _MAGIC or len(message) != events_at + count * EVENT.itemsize:
         return None
-    name = head[_HEADER.size : exchange_at].decode(errors="replace")
-    exchange = head[exchange_at:].decode(errors="replace")
+    name = message[_HEADER.size : exchange_at].decode(errors="replace")
+    exchange = message[exchange_at:events_at].decode(errors="replace")
+    payload = memoryview(message)[events_at:]
     return name, epoch, _Run(exchange, first, last, False, ts_send, [payload]), count
 
 

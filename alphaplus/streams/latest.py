@@ -36,8 +36,8 @@ MAX_TAKE_VALUES: Final = 4096
 """One `recv` ends here, so that fast senders cannot keep it from returning."""
 
 _MAGIC: Final = 0xA1E2
-_HEADER: Final = struct.Struct("<HHHxxQQq")
-"""magic, bytes of the name, bytes of the key, epoch, number, ts_send; then both texts."""
+_HEADER: Final = struct.Struct("<HHHxxIQQq")
+"""magic, bytes of name, key and value, epoch, number, ts_send; then those three."""
 
 
 class LatestSender(Closing):
@@ -119,8 +119,10 @@ class LatestSender(Closing):
         for key in list(self._unsent):
             payload, ts_send = self._unsent[key]
             name, text = self.name.encode(), key.encode()
-            header = _HEADER.pack(_MAGIC, len(name), len(text), self._epoch, self._next, ts_send)
-            if not try_send(socket, (header + name + text, payload)):
+            header = _HEADER.pack(
+                _MAGIC, len(name), len(text), len(payload), self._epoch, self._next, ts_send
+            )
+            if not try_send(socket, header + name + text + payload):
                 return False
             del self._unsent[key]
             self._next += 1
@@ -153,9 +155,9 @@ class LatestReceiver(Receiver[LatestValue]):
     def _take(self) -> list[LatestValue]:
         newest: dict[tuple[str, str], LatestValue] = {}
         for _ in range(MAX_TAKE_VALUES):
-            if (parts := try_recv(self._socket)) is None:
+            if (message := try_recv(self._socket)) is None:
                 break
-            parsed = _parse(parts)
+            parsed = _parse(message)
             if parsed is None:
                 self._reject("it is no value")
                 continue
@@ -177,19 +179,19 @@ class LatestReceiver(Receiver[LatestValue]):
             logger.warning("Expected value %d of %s, was %d", expected, sender, number)
 
 
-def _parse(parts: list[bytes]) -> tuple[LatestValue, int, int] | None:
+def _parse(message: bytes) -> tuple[LatestValue, int, int] | None:
     """Return value, epoch and number; None if the message is not ours."""
-    if len(parts) != 2 or len(parts[0]) < _HEADER.size:
+    if len(message) < _HEADER.size:
         return None
-    head, payload = parts
-    magic, name_size, key_size, epoch, number, ts_send = _HEADER.unpack_from(head)
+    magic, name_size, key_size, size, epoch, number, ts_send = _HEADER.unpack_from(message)
     key_at = _HEADER.size + name_size
-    if magic != _MAGIC or len(head) != key_at + key_size:
+    value_at = key_at + key_size
+    if magic != _MAGIC or len(message) != value_at + size:
         return None
     value = LatestValue(
-        sender=head[_HEADER.size : key_at].decode(errors="replace"),
-        key=head[key_at:].decode(errors="replace"),
-        payload=payload,
+        sender=message[_HEADER.size : key_at].decode(errors="replace"),
+        key=message[key_at:value_at].decode(errors="replace"),
+        payload=message[value_at:],
         ts_send=ts_send,
     )
     return value, epoch, number

@@ -39,7 +39,7 @@ from alphaplus.streams._sockets import (
     connect,
     descriptor_of,
     disconnect,
-    try_recv,
+    try_recv_parts,
     try_send,
 )
 from alphaplus.streams.counters import StreamCounters, worth_logging
@@ -207,7 +207,7 @@ class RowSender(Closing):
             )
 
     def _exchange(self, socket: Socket) -> None:
-        while (parts := try_recv(socket)) is not None:
+        while (parts := try_recv_parts(socket)) is not None:
             self._hear(parts)
         self._ask_again()
         self._flush(socket)
@@ -259,7 +259,7 @@ class RowSender(Closing):
             number = self._queue[0]
             batch = self._unacked.get(number)
             if batch is not None:  # it may have been acknowledged meanwhile
-                if not try_send(socket, (self._header(number, batch), batch.payload)):
+                if not try_send(socket, self._header(number, batch), batch.payload):
                     return
                 if batch.sent_at is None:
                     self.counters.sent += batch.rows
@@ -366,7 +366,7 @@ class RowReceiver(Receiver[RowBatch]):
     def _arrivals(self, again: dict[int, list[int]]) -> Iterator[RowBatch | None]:
         """Read what is there; `again` collects durable numbers to acknowledge again."""
         for _ in range(MAX_TAKE_BATCHES):
-            if (parts := try_recv(self._socket)) is None:
+            if (parts := try_recv_parts(self._socket)) is None:
                 return
             if parts[1:] == [b""]:
                 self._control(parts[0], _WELCOME, 0, 0, ())
@@ -425,7 +425,7 @@ class RowReceiver(Receiver[RowBatch]):
         control = _CONTROL.pack(_MAGIC, kind, self.epoch, epoch, floor)
         control += np.fromiter(numbers, np.int64).tobytes()
         try:
-            return try_send(self._socket, (route, control))
+            return try_send(self._socket, route, control)
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise

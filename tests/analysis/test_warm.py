@@ -16,13 +16,13 @@ PROGRAM = textwrap.dedent(
     from alphaplus.analysis.analyzer import Analyzer
     from alphaplus.analysis.market import Market
     from alphaplus.analysis.market_risk import market_risk
+    from alphaplus.event_latencies import EventLatencies
     from alphaplus.events import FeedStatus, status_event
     from alphaplus.feeds.capture import RawCapture
     from alphaplus.feeds.discover import discover
     from alphaplus.feeds.market_feed import MarketFeed
     from alphaplus.jit import variants
     from alphaplus.kernels import compile_all
-    from alphaplus.latency import LatencyHistogram
 
     compile_all()
     capture = RawCapture.read(Path(sys.argv[1]))
@@ -30,13 +30,13 @@ PROGRAM = textwrap.dedent(
     warm = variants()
     feed = MarketFeed(found.instruments)
     market = Market(found.instruments[0], Analyzer(found.instruments[0]), stale_after_ms=1.0)
-    latencies = LatencyHistogram()
+    latencies = EventLatencies()
     for at in range(0, 20_000, 7):
         part = slice(at, at + 7)
         output = feed.on_frames(capture.frames[part], capture.ts_recv[part], found.hints[part])
         for batch in output.batches:
             market.apply(batch.events)
-            latencies.record_events(batch.events, 1)
+            latencies.record(batch.events, 1)
         if at % 700 == 0:
             views.analysis(market, 0)
             views.state(market, 0)
