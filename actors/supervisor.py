@@ -328,7 +328,6 @@ def _symbol_options(settings: Settings) -> SymbolOptions:
         snapshot_depth=storage.snapshot_depth,
         snapshot_interval_ms=storage.snapshot_interval_ms,
         analysis_interval_ms=storage.analysis_interval_ms,
-        flush_rows=storage.flush_rows,
         flush_ms=storage.flush_ms,
         max_unacked_rows=settings.streams.max_unacked_rows,
         log_level=settings.log.level,

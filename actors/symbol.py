@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 MAX_PAUSE_MS: Final = 250
 """Longest sleep of the receiving thread; data wakes it at once, this is for what is due."""
+ROWS_PATIENCE_NS: Final = 100_000_000
+"""So long rows that are due let events go first."""
 LATENCIES_EVERY_NS: Final = 5_000_000_000
 MOVE_BPS: Final = 2.0
 """A mid that moved so far since the last state is told at once, not at the next interval."""
@@ -61,7 +63,6 @@ class SymbolOptions:
     snapshot_depth: int
     snapshot_interval_ms: float
     analysis_interval_ms: float
-    flush_rows: int
     flush_ms: float
     max_unacked_rows: int
     log_level: str = "INFO"
@@ -346,7 +347,10 @@ class Symbol:
     def _flush_rows(self, now: int, *, everything: bool = False) -> None:
         if self._store is None:
             return
-        if now < self._rows_due and not everything:
+        due = self._rows_due
+        if not everything and (
+            now < due or (now < due + ROWS_PATIENCE_NS and self._receiver.has_more())
+        ):
             return
         for venue in self._venues.values():
             for batch in venue.rows.take_all(now) if everything else venue.rows.take(now):

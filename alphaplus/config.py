@@ -137,7 +137,7 @@ class Storage(Section):
     snapshot_interval_ms: Positive = 1000.0
     snapshot_depth: Annotated[int, Field(ge=1, le=20)] = 20
     analysis_interval_ms: Positive = 1000.0
-    flush_rows: Count = 1000
+    flush_rows: Count = 10_000
     """Rows that go to the database at once, at the latest."""
     flush_ms: Positive = 200.0
     """How long rows wait for company in a symbol's actor, and again in the store."""

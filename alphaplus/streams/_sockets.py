@@ -209,6 +209,12 @@ class Receiver(Closing, Generic[Item]):
                     return []
                 self._sleep(None if remaining == math.inf else math.ceil(remaining * 1e3))
 
+    def has_more(self) -> bool:
+        """Say whether something is there to be received, without waiting."""
+        with self._lock:
+            self._check_open()
+            return bool(events_of(self._socket) & zmq.POLLIN)
+
     async def recv_async(self, timeout_s: float | None = None) -> list[Item]:
         """Do as `recv` in an asyncio loop; one coroutine at a time. Cancelling loses nothing."""
         try:
