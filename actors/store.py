@@ -22,7 +22,7 @@ RETRY_S: Final = 0.2
 GATHER_S: Final = 0.02
 """Rows wait so long for those of other markets: they are made durable together, at one wake-up
 and one fdatasync. The senders keep them until then."""
-NICENESS: Final = 5
+NICENESS: Final = 10
 """Rows may wait a moment for the processor; books may not."""
 
 

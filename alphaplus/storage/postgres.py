@@ -46,7 +46,7 @@ STATE: Final = Path("/var/lib/alphaplus")
 MAX_SOCKET_PATH: Final = 100
 """Bytes; the kernel's limit is 107."""
 MIN_FREE_BYTES: Final = 256 * 2**20
-NICENESS: Final = 5
+NICENESS: Final = 10
 RETRY_S: Final = 30.0
 STOP_S: Final = 30.0
 SILENT_S: Final = 60.0
