@@ -5,10 +5,14 @@ from bisect import bisect_right
 from heapq import heappop, heappush
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
+from alphaplus.venue.candles import CandleArray, joined
 from alphaplus.venue.market import VenueBook
 from alphaplus.venue.protocol import Channel, Listing, Ticker, depth_snapshot
+from alphaplus.venue.recorded_ticks import mark_ticks, traded_ticks
 from alphaplus.venue.recording import SNAPSHOT, Recording
 from alphaplus.venue.source import Publish, listed_names
 
@@ -61,6 +65,7 @@ class CaptureSource:
             _Player(recording, listing.symbol, span * index // symbol_count)
             for index, listing in enumerate(self.listings)
         ]
+        self._ticks = {False: traded_ticks(recording), True: mark_ticks(recording)}
         self._due: list[tuple[int, int]] = []  # heap of (market time, index)
 
     def start(self, index: int, channel: Channel, market_ns: int) -> None:
@@ -106,6 +111,22 @@ class CaptureSource:
         """Return Binance's base rate: recordings hold no history."""
         return _FUNDING_RATE
 
+    def candles(
+        self, index: int, *, mark: bool, step_ms: int, start_ms: int, end_ms: int, wall_ns: int
+    ) -> CandleArray:
+        """Return what the lines sent so far come to; a recording knows nothing before itself."""
+        ticks = self._ticks[mark]
+        sent = ticks.candles[: int(np.searchsorted(ticks.lines, self._players[index].position))]
+        found = joined(sent, step_ms)
+        begun = self._recording.times[0] // 1_000_000  # a candle that began earlier is torn
+        return found[(found["time_ms"] >= max(begun, start_ms)) & (found["time_ms"] <= end_ms)]
+
+    def open_interest_at(
+        self, index: int, times_ms: npt.NDArray[np.int64], wall_ns: int
+    ) -> npt.NDArray[np.float64]:
+        """Return nan: recordings hold no open interest."""
+        return np.full(len(times_ms), np.nan)
+
     def state(self, index: int) -> dict[str, Any]:
         """Return how far the playback is."""
         return self._players[index].state()
@@ -120,7 +141,7 @@ class _Player:
         self._recording = recording
         self._symbol = symbol.encode()
         self._gate = recording.first_snapshot
-        self._position = 0  # lines sent
+        self.position = 0  # lines sent
         self._at_gate = False
         self._asked = False
         self._gate_since_ns = 0
@@ -133,18 +154,18 @@ class _Player:
         assert self.began_ns is not None
         times, channels = self._recording.times, self._recording.channels
         head, tail, symbol = self._recording.head, self._recording.tail, self._symbol
-        begin, end = self._position, len(times) if self._position > self._gate else self._gate
+        begin, end = self.position, len(times) if self.position > self._gate else self._gate
         until = times[0] + market_ns - self.began_ns
-        self._position = bisect_right(times, until, begin, min(end, begin + _MAX_RUN))
-        for line in range(begin, self._position):
+        self.position = bisect_right(times, until, begin, min(end, begin + _MAX_RUN))
+        for line in range(begin, self.position):
             channel = channels[line]
             if channel != SNAPSHOT:
                 publish(index, Channel(channel), head[line] + symbol + tail[line])
-        if self._position == len(times):
+        if self.position == len(times):
             return None
-        if self._position == self._gate and times[self._gate] <= until:
+        if self.position == self._gate and times[self._gate] <= until:
             return self._wait_at_gate(market_ns, wall_ns)
-        return self.began_ns + times[self._position] - times[0]
+        return self.began_ns + times[self.position] - times[0]
 
     def _wait_at_gate(self, market_ns: int, wall_ns: int) -> int:
         if not self._at_gate:
@@ -157,7 +178,7 @@ class _Player:
             name, seconds = self._symbol.decode(), waited_ns / 1e9
             log.warning("%s: no client asked for the book in %.0f s, going on", name, seconds)
         self._at_gate = False
-        self._position += 1
+        self.position += 1
         times = self._recording.times
         self.began_ns = market_ns - (times[self._gate] - times[0])  # the wait is no market time
         return market_ns
@@ -170,9 +191,9 @@ class _Player:
         """
         if self.began_ns is None:
             return self._recorded_snapshot(limit)
-        if self._position <= self._gate:
+        if self.position <= self._gate:
             self._asked = True
-            return self._recorded_snapshot(limit) if self._at_gate or not self._position else None
+            return self._recorded_snapshot(limit) if self._at_gate or not self.position else None
         if held:
             return self._recorded_snapshot(limit)
         bids, asks = self._book.levels(limit)
@@ -181,7 +202,7 @@ class _Player:
     def catch_up(self) -> bool:
         """Apply a slice of the depth events sent to the book; True once it has all."""
         events = 0
-        while self._book_position < self._position and events < _CATCH_UP_FRAMES:
+        while self._book_position < self.position and events < _CATCH_UP_FRAMES:
             line = self._book_position
             self._book_position += 1
             channel = self._recording.channels[line]
@@ -193,7 +214,7 @@ class _Player:
                 for earlier in range(self._gap_position, line):
                     if self._recording.channels[earlier] == Channel.DEPTH:
                         self._apply(earlier)
-        return self._book_position >= self._position
+        return self._book_position >= self.position
 
     def _apply(self, line: int) -> None:
         was_in_step = self._book.in_step
@@ -204,7 +225,7 @@ class _Player:
 
     def whole_book(self) -> dict[str, Any]:
         """Return every level; up to the recorded book's line that is the recorded book."""
-        if self._position <= self._gate:
+        if self.position <= self._gate:
             recorded = self._message(self._gate)
             return {key: recorded[key] for key in ("lastUpdateId", "bids", "asks")}
         bids, asks = self._book.levels()
@@ -224,7 +245,7 @@ class _Player:
         mid = (float(bid) + float(ask)) / 2
         trades = self._recording.trades
         volume, quote_volume = self._recording.day_volume
-        last = trades.before(self._position) - 1
+        last = trades.before(self.position) - 1
         traded = last >= 0
         return Ticker(
             time_ms=self._time_ms(),
@@ -249,17 +270,17 @@ class _Player:
     def trades(self, limit: int) -> list[dict[str, Any]]:
         """Return the latest trades sent, oldest first."""
         trades = self._recording.trades
-        end = trades.before(self._position)
+        end = trades.before(self.position)
         return [self._message(line) for line in trades.line[max(0, end - limit) : end]]
 
     def state(self) -> dict[str, Any]:
         """Return the place in the recording and what the recording lacks."""
-        played = self._recording.channels[: self._position]
+        played = self._recording.channels[: self.position]
         depth = self._last(Channel.DEPTH)
         return {
             "symbol": self._symbol.decode(),
             "started": self.began_ns is not None,
-            "ended": self._position == len(self._recording.times),
+            "ended": self.position == len(self._recording.times),
             "waiting_for_snapshot": self._at_gate,
             "sent": len(played) - played.count(SNAPSHOT),
             "depth": played.count(Channel.DEPTH),
@@ -273,7 +294,7 @@ class _Player:
         channels = self._recording.channels
         if not self._recording.has(channel):
             return None
-        for line in range(self._position - 1, -1, -1):
+        for line in range(self.position - 1, -1, -1):
             if channels[line] == channel:
                 return self._message(line)
         return None

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from alphaplus.errors import ConfigError
+from alphaplus.venue.candles import MinuteBars
 from alphaplus.venue.generated_accounts import Accounts, Liquidation
 from alphaplus.venue.generated_book import ASK, BID, GeneratedBook
 from alphaplus.venue.planted_accounts import ForcedOrder, PlantedAccounts
@@ -60,6 +61,17 @@ class SymbolProfile(NamedTuple):
     lot_decimals: int
     notional_per_bp: float
     volatility: float
+
+
+def hourly_volatility(profile: SymbolProfile) -> float:
+    """Return how far the fair price wanders in an hour: the standard deviation of its log."""
+    per_s: float = profile.volatility**2 / _YEAR_S + _JUMPS_PER_S * _JUMP**2
+    return float((3600 * per_s) ** 0.5)
+
+
+def minute_turnover(profile: SymbolProfile) -> float:
+    """Return about what is traded in a minute, base units."""
+    return 60 * _TURNOVER_PER_S * profile.notional_per_bp / profile.price
 
 
 class SymbolMarket:
@@ -116,6 +128,10 @@ class SymbolMarket:
         self._force_order_due_s = 0.0
         self._now_ms = 0
         self._out: list[Message] = []
+        self.trade_bars = MinuteBars()
+        self.mark_bars = MinuteBars()
+        self.interest_bars = MinuteBars()
+        """Open interest, base units."""
 
     @property
     def sequence(self) -> int:
@@ -126,6 +142,7 @@ class SymbolMarket:
         """Let `dt` seconds of market time pass and return what is published, stamped `now_ms`."""
         self._out = []
         self._now_ms = now_ms
+        self.begin(now_ms)
         self._clock_s += dt
         self._move_fair_price(dt)
         self._passive_orders(dt)
@@ -140,7 +157,22 @@ class SymbolMarket:
         self._slide_band(ASK)
         self._premium += (self._mid() - self.index_price - self._premium) * dt / _PREMIUM_S
         self._publish_depth()
+        self.mark_bars.add(now_ms, self.mark_price)
+        self.interest_bars.add(now_ms, self.open_interest)
         return self._out
+
+    def begin(self, now_ms: int) -> None:
+        """Let the minutes of its candles begin, if they have not, with where it stands."""
+        if self.trade_bars.began_ms is None:
+            self.trade_bars.add(now_ms, self._last)
+            self.mark_bars.add(now_ms, self.mark_price)
+            self.interest_bars.add(now_ms, self.open_interest)
+
+    @property
+    def open_interest(self) -> float:
+        """All open positions of one side, base units."""
+        own = self._accounts.open_interest + self._planted.open_interest(self.listing.symbol)
+        return self._other_interest + own
 
     def move(self, move: PriceMove, step_s: float) -> list[dict[str, float]]:
         """Begin a move of the fair price, and return all that are under way.
@@ -206,9 +238,7 @@ class SymbolMarket:
             index_price=self.index_price,
             # https://www.binance.com/en/support/faq/360033525031: premium plus clamped interest
             funding_rate=premium + min(max(1e-4 - premium, -5e-4), 5e-4),
-            open_interest=self._other_interest
-            + self._accounts.open_interest
-            + self._planted.open_interest(self.listing.symbol),
+            open_interest=self.open_interest,
             sequence=self._book.sequence,
         )
 
@@ -417,6 +447,7 @@ class SymbolMarket:
         self._last = price
         self._high, self._low = max(self._high, price), min(self._low, price)
         self._volume.add(self._clock_s, lots * self._lot, lots * self._lot * price)
+        self.trade_bars.add(self._now_ms, price, lots * self._lot, 1)
 
     def _publish_depth(self) -> None:
         if self._book.sequence == self._last_depth:

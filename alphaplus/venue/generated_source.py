@@ -3,9 +3,17 @@
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from alphaplus.venue.generated_market import SymbolMarket, SymbolProfile
+from alphaplus.venue.candles import MINUTE_MS, CandleArray, joined
+from alphaplus.venue.generated_market import (
+    SymbolMarket,
+    SymbolProfile,
+    hourly_volatility,
+    minute_turnover,
+)
 from alphaplus.venue.planted_accounts import PlantedAccounts
+from alphaplus.venue.price_history import BEGINS_MS, PriceHistory
 from alphaplus.venue.price_moves import PriceMove
 from alphaplus.venue.protocol import Channel, Listing, Ticker, depth_snapshot
 from alphaplus.venue.source import Publish, listed_names
@@ -14,6 +22,8 @@ STEP_NS: Final = 100_000_000
 """Market time between two depth messages of a symbol."""
 MAX_LATE_STEPS: Final = 20
 """A symbol that is later than this (a machine that slept) skips ahead."""
+MAX_MINUTES: Final = 90_000
+"""So many minutes of history are made at once: a few dozen milliseconds."""
 
 _PROFILES: Final = {
     # price, its decimals, quantity's decimals, book notional per basis point, volatility a year
@@ -34,7 +44,7 @@ class GeneratedSource:
     """Independent symbols, each of its own random stream; a symbol begins with its first listener.
 
     The content depends on the seed, on the number of steps, and on what was planted and moved at
-    which of them; never on a clock.
+    which of them; never on a clock. What a symbol was before it began does: see `price_history`.
     """
 
     has_mark_price = False
@@ -45,11 +55,22 @@ class GeneratedSource:
         self.listings: list[Listing] = []
         self.planted = PlantedAccounts()
         self._markets: list[SymbolMarket] = []
+        self._histories: list[PriceHistory] = []
         for index, name in enumerate(listed_names(symbol_count)):
             rng = np.random.default_rng([seed, index])
             profile = _PROFILES.get(name.removesuffix("USDT")) or _invented(rng)
             self._markets.append(SymbolMarket(name, profile, rng, self.planted))
             self.listings.append(self._markets[-1].listing)
+            self._histories.append(
+                PriceHistory(
+                    seed=seed,
+                    index=index,
+                    price=self._markets[-1].index_price,
+                    volatility=hourly_volatility(profile),
+                    turnover=minute_turnover(profile),
+                    open_interest=self._markets[-1].open_interest,
+                )
+            )
         self._due_ns: list[int | None] = [None] * symbol_count
         self.skipped_steps = [0] * symbol_count
 
@@ -104,6 +125,40 @@ class GeneratedSource:
         """Return a past funding rate, scattered about the base rate."""
         rng = np.random.default_rng([self._seed, index, period])
         return float(np.clip(rng.normal(1e-4, 6e-5), -3e-3, 3e-3))
+
+    def candles(
+        self, index: int, *, mark: bool, step_ms: int, start_ms: int, end_ms: int, wall_ns: int
+    ) -> CandleArray:
+        """Return candles from before the market began, and of what it has done since."""
+        now_ms = wall_ns // 1_000_000
+        market, history = self._markets[index], self._histories[index]
+        market.begin(now_ms)
+        bars = market.mark_bars if mark else market.trade_bars
+        own = bars.rows(now_ms)
+        began = int(own["time_ms"][0]) if bars.began_ms is None else bars.began_ms
+        first_ms = max(start_ms, BEGINS_MS)
+        stop_ms = min(end_ms, now_ms) // step_ms * step_ms + step_ms
+        window_ms = max(step_ms, MAX_MINUTES * MINUTE_MS // step_ms * step_ms)
+        found = [own[:0]]
+        for start in range(first_ms + -first_ms % step_ms, stop_ms, window_ms):
+            end = min(start + window_ms, stop_ms)
+            lived = own[(own["time_ms"] >= start) & (own["time_ms"] < end)]
+            past = history.minutes(start, end, began)
+            found.append(joined(np.concatenate([past, lived]), step_ms))
+        return np.concatenate(found)
+
+    def open_interest_at(
+        self, index: int, times_ms: npt.NDArray[np.int64], wall_ns: int
+    ) -> npt.NDArray[np.float64]:
+        """Return the open interest at times, nan where it is not known."""
+        now_ms = wall_ns // 1_000_000
+        market, history = self._markets[index], self._histories[index]
+        market.begin(now_ms)
+        own = market.interest_bars.rows(now_ms)
+        began = int(own["time_ms"][0])
+        at = np.searchsorted(own["time_ms"], times_ms, "right") - 1
+        lived = own["open"][np.maximum(at, 0)]
+        return np.where(at < 0, history.open_interest_at(times_ms, began), lived)
 
     def move(self, index: int, move: PriceMove) -> dict[str, Any]:
         """Begin to move a symbol's price; raises ConfigError where its quotes cannot follow."""

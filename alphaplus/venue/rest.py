@@ -64,7 +64,7 @@ class RestApi:
             ("ping", _weighs(1), self._ping),
             ("time", _weighs(1), self._time),
             ("exchangeInfo", _weighs(1), self._exchange_info),
-            ("depth", lambda r: protocol.depth_weight(_limit(r, 500, 1000)), self._depth),
+            ("depth", lambda r: protocol.depth_weight(limit_of(r, 500, 1000)), self._depth),
             ("premiumIndex", _weighs(1, 10), self._premium_index),
             ("fundingRate", _weighs(1), self._funding_rate),
             ("fundingInfo", _weighs(1), self._funding_info),
@@ -76,11 +76,13 @@ class RestApi:
             ("leverageBracket", _weighs(1), self._leverage_bracket),
         ]
         return [
-            web.get(f"/fapi/v1/{path}", self._metered(weight, handler))
+            web.get(f"/fapi/v1/{path}", self.metered(weight, handler))
             for path, weight, handler in handlers
         ]
 
-    def _metered(self, weight: Callable[[web.Request], int], handler: Handler) -> Handler:
+    def metered(self, weight: Callable[[web.Request], int], handler: Handler) -> Handler:
+        """Return a handler that charges the weight, and answers refusals as Binance does."""
+
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 wait_s = self.meter.charge(weight(request), time.time_ns())
@@ -112,7 +114,7 @@ class RestApi:
         return answer(protocol.exchange_info(self._source.listings, time.time_ns() // 1_000_000))
 
     async def _depth(self, request: web.Request) -> web.Response:
-        index, limit = self._symbol(request), _limit(request, 500, 1000)
+        index, limit = self.symbol(request), limit_of(request, 500, 1000)
         if limit not in _DEPTH_LIMITS:
             raise Refused(-1130, "Data sent for parameter 'limit' is not valid.")
         body = await self._snapshot(index, limit, held=False)
@@ -140,16 +142,16 @@ class RestApi:
         return self._per_symbol(request, protocol.book_ticker)
 
     async def _open_interest(self, request: web.Request) -> web.Response:
-        index = self._symbol(request)
+        index = self.symbol(request)
         return answer(protocol.open_interest(self._source.listings[index], self._ticker(index)))
 
     async def _funding_info(self, request: web.Request) -> web.Response:
         return answer([protocol.funding_info(listing) for listing in self._source.listings])
 
     async def _funding_rate(self, request: web.Request) -> web.Response:
-        limit = _limit(request, 100, 1000)
-        end = _integer(request, "endTime", time.time_ns() // 1_000_000)
-        start = _integer(request, "startTime", end - limit * _PERIOD_MS)
+        limit = limit_of(request, 100, 1000)
+        end = integer_of(request, "endTime", time.time_ns() // 1_000_000)
+        start = integer_of(request, "startTime", end - limit * _PERIOD_MS)
         last = min(end // _PERIOD_MS, -(-start // _PERIOD_MS) + limit - 1)
         settled = []
         for index in self._symbols(request):
@@ -160,7 +162,7 @@ class RestApi:
         return answer(settled)
 
     async def _trades(self, request: web.Request) -> web.Response:
-        trades = self._source.trades(self._symbol(request), _limit(request, 500, 1000))
+        trades = self._source.trades(self.symbol(request), limit_of(request, 500, 1000))
         return answer(
             [
                 {
@@ -173,7 +175,7 @@ class RestApi:
         )  # fmt: skip
 
     async def _agg_trades(self, request: web.Request) -> web.Response:
-        trades = self._source.trades(self._symbol(request), _limit(request, 500, 1000))
+        trades = self._source.trades(self.symbol(request), limit_of(request, 500, 1000))
         return answer(
             [
                 {
@@ -185,6 +187,7 @@ class RestApi:
         )  # fmt: skip
 
     async def _leverage_bracket(self, request: web.Request) -> web.Response:
+        _check_signed(request)
         return answer(
             [
                 protocol.leverage_brackets(self._source.listings[index])
@@ -200,7 +203,7 @@ class RestApi:
         """Answer one symbol with an object and no symbol with a list of all."""
         listings = self._source.listings
         if "symbol" in request.query:
-            index = self._symbol(request)
+            index = self.symbol(request)
             return answer(shape(listings[index], self._ticker(index)))
         return answer([shape(listings[i], self._ticker(i)) for i in range(len(listings))])
 
@@ -209,10 +212,11 @@ class RestApi:
 
     def _symbols(self, request: web.Request) -> list[int]:
         if "symbol" in request.query:
-            return [self._symbol(request)]
+            return [self.symbol(request)]
         return list(range(len(self._source.listings)))
 
-    def _symbol(self, request: web.Request) -> int:
+    def symbol(self, request: web.Request) -> int:
+        """Return the place of the symbol asked for; raises Refused."""
         name = request.query.get("symbol")
         if not name:
             raise Refused(
@@ -229,19 +233,32 @@ def answer(body: Any) -> web.Response:
     return web.Response(body=orjson.dumps(body), content_type="application/json")
 
 
+def _check_signed(request: web.Request) -> None:
+    """Refuse what lacks a key or a signature; any will do, as the venue holds no secrets."""
+    if not request.headers.get("X-MBX-APIKEY"):
+        raise Refused(-2014, "API-key format invalid.", 401)
+    for name in ("timestamp", "signature"):
+        if not request.query.get(name):
+            raise Refused(
+                -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
+            )
+
+
 def _weighs(weight: int, without_symbol: int | None = None) -> Callable[[web.Request], int]:
     all_symbols = weight if without_symbol is None else without_symbol
     return lambda request: weight if "symbol" in request.query else all_symbols
 
 
-def _limit(request: web.Request, default: int, largest: int) -> int:
-    limit = _integer(request, "limit", default)
+def limit_of(request: web.Request, default: int, largest: int) -> int:
+    """Return the parameter `limit`; raises Refused outside 1 to `largest`."""
+    limit = integer_of(request, "limit", default)
     if not 1 <= limit <= largest:
         raise Refused(-1130, "Data sent for parameter 'limit' is not valid.")
     return limit
 
 
-def _integer(request: web.Request, name: str, default: int) -> int:
+def integer_of(request: web.Request, name: str, default: int) -> int:
+    """Return a whole number among the parameters; raises Refused for anything else."""
     try:
         return int(request.query.get(name, default))
     except ValueError:

@@ -12,6 +12,7 @@ from alphaplus.errors import ConfigError
 from alphaplus.venue import protocol
 from alphaplus.venue.clock import MarketClock
 from alphaplus.venue.control import ControlApi
+from alphaplus.venue.history_rest import HistoryApi
 from alphaplus.venue.hub import Connection, Hub
 from alphaplus.venue.market_control import MarketControl
 from alphaplus.venue.protocol import Channel
@@ -44,6 +45,7 @@ class VenueServer:
         """Listen; port 0 takes any free one. Raises ConfigError if it is not to be had."""
         app = web.Application()
         app.add_routes(self._rest.routes())
+        app.add_routes(HistoryApi(self._source, self._rest).routes())
         app.add_routes(self._control.routes())
         app.add_routes(MarketControl(self._source, self._hub, self._clock).routes())
         app.router.add_get(_SOCKET_PATH, self._socket)

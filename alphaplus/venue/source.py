@@ -3,7 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from alphaplus.errors import ConfigError
+from alphaplus.venue.candles import CandleArray
 from alphaplus.venue.protocol import Channel, Listing, Ticker
 
 MAX_SYMBOLS: Final = 1000
@@ -55,6 +59,19 @@ class Source(Protocol):
 
     def funding_rate(self, index: int, period: int) -> float:
         """Return the rate settled at the end of a funding interval, counted from 1970."""
+
+    def candles(
+        self, index: int, *, mark: bool, step_ms: int, start_ms: int, end_ms: int, wall_ns: int
+    ) -> CandleArray:
+        """Return the candles that open in [start, end], of trades or of mark prices.
+
+        The last may still be open; where the source knows nothing there is nothing.
+        """
+
+    def open_interest_at(
+        self, index: int, times_ms: npt.NDArray[np.int64], wall_ns: int
+    ) -> npt.NDArray[np.float64]:
+        """Return the open interest at past times, base units; nan where it is not known."""
 
     def state(self, index: int) -> dict[str, Any]:
         """Return what /control/state says of the symbol."""

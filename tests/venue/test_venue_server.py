@@ -98,7 +98,9 @@ async def test_rest_answers_and_refusals() -> None:
         first = history[0]["fundingTime"]
         window = {"startTime": first, "endTime": first + 28_800_000}
         assert await get(session, "/fapi/v1/fundingRate", symbol="BTCUSDT", **window) == history[:2]
-        brackets = (await get(session, "/fapi/v1/leverageBracket", symbol="BTCUSDT"))[0]["brackets"]
+        session.headers["X-MBX-APIKEY"] = "any"
+        signed = {"symbol": "BTCUSDT", "timestamp": 1, "signature": "any"}
+        brackets = (await get(session, "/fapi/v1/leverageBracket", **signed))[0]["brackets"]
         for lower, upper in pairwise(brackets):
             at = upper["notionalFloor"]
             assert lower["notionalCap"] == at
