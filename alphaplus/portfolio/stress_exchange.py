@@ -31,6 +31,8 @@ class StressRules:
     """Balance of each exchange's fund, quote currency; unknown in truth, 0 is the worst case."""
     estimated_levels: bool = True
     """Whether the estimated levels of others take part; without, only own positions do."""
+    at_par: tuple[str, ...] = ()
+    """Currencies that count as one in the totals."""
     cascade: Rules = field(default_factory=Rules)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.leverage.account import MarginAccount, is_inverse, isolated_margin
+from alphaplus.leverage.account import MarginAccount, is_inverse, isolated_margin, pair_of
 from alphaplus.leverage.account_arrays import Records, arrays_of
 from alphaplus.leverage.account_margin import evaluate_accounts
 from alphaplus.leverage.engine import MarginState, evaluate, joint_distance
@@ -36,6 +36,24 @@ class StressAccount:
     name: str
     exchange: str
     account: MarginAccount
+
+    @property
+    def quote(self) -> str | None:
+        """The currency that its values are in; None if no position says so."""
+        for position in self.account.positions:
+            pair = pair_of(position.symbol)
+            if pair is not None:
+                return pair[1] if is_inverse(position, self.account.profile) else pair[2]
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StressHoldings:
+    """A portfolio as a stress run takes it."""
+
+    accounts: tuple[StressAccount, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """What is missing of accounts that are not among these: no total is known without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ def tier_book(*symbols: str) -> TierBook:
     return TierBook([TierTable.of(symbol, [tier]) for symbol in symbols or (BTC, ETH)])
 
 
-TIERS = {"binance": tier_book(), "bybit": tier_book()}
+TIERS = {"binance": tier_book(BTC, ETH, "BTC-USDC-PERP"), "bybit": tier_book()}
 
 
 def markets(*rows: np.void, **options: Any) -> StressMarkets:

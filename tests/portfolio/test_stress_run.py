@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alphaplus.analysis.market_risk import BINS, ladder, level_prices
 from alphaplus.errors import RiskError
 from alphaplus.portfolio.stress_exchange import StressRules
+from alphaplus.portfolio.stress_holdings import StressHoldings
 from alphaplus.portfolio.stress_run import run_stress, stress_grid
 from alphaplus.portfolio.stress_shocks import custom_shock, named_shock, scenario_names
 from alphaplus.risk.cascade import Accounts, Market, Rules, simulate
@@ -32,7 +33,7 @@ QUIET = StressRules(cascade=Rules(withdrawal=0.0))
 
 
 def stress(found: Any, accounts: Any, shock: Any, rules: StressRules | None = None) -> Any:
-    return run_stress(found, accounts, TIERS, shock, rules)
+    return run_stress(found, StressHoldings(accounts=tuple(accounts)), TIERS, shock, rules)
 
 
 def test_without_levels_and_positions_a_shock_is_all_that_happens() -> None:
@@ -263,16 +264,35 @@ def test_other_missing_inputs_are_named() -> None:
     assert "market binance:SOL-USDT-PERP" in outcome.missing["portfolio_loss"]
     untiered = account(position(), exchange="okx")
     rows = markets(row(exchange="okx"))
-    outcome = run_stress(rows, [untiered], {}, custom_shock(rows, {}))
+    outcome = run_stress(rows, StressHoldings(accounts=(untiered,)), {}, custom_shock(rows, {}))
     assert f"leverage tiers of okx:{BTC}" in outcome.missing["portfolio_loss"]
     own = StressRules(estimated_levels=False)
-    outcome = run_stress(rows, [untiered], {}, custom_shock(rows, {}), own)
+    outcome = run_stress(
+        rows, StressHoldings(accounts=(untiered,)), {}, custom_shock(rows, {}), own
+    )
     assert any("tiers" in reason for reason in outcome.missing["portfolio_loss"])
     outcome = stress(found, [account(position())], named_shock("funding_x10", found, BTC))
     assert outcome.missing["portfolio_loss"] == (f"funding_rate of binance:{BTC}",)
     outcome = stress(found, [account(position())], named_shock("btc_down_10", found, BTC))
     assert f"beta of binance:{BTC}" in outcome.missing["portfolio_loss"]
     assert outcome.markets[0].shock is None
+
+
+def test_totals_need_every_account_and_one_currency() -> None:
+    found = markets(row(), row("BTC-USDC-PERP"))
+    shock = custom_shock(found, {}, common=-0.1)
+    own = (account(position()), account(position("BTC-USDC-PERP"), name="other"))
+    apart = stress(found, own, shock)
+    assert [item.loss for item in apart.accounts] == pytest.approx([100, 100])
+    assert apart.figures["portfolio_loss"] is None
+    assert "one currency, were USDC and USDT" in apart.missing["portfolio_loss"][0]
+    together = stress(found, own, shock, StressRules(at_par=("USDT", "USDC")))
+    assert together.figures["portfolio_loss"] == pytest.approx(200)
+    assert together.assumptions["at_par"] == ["USDC", "USDT"]
+    partly = StressHoldings(accounts=own[:1], left_out=("wallet_balance of account x",))
+    outcome = run_stress(found, partly, TIERS, shock)
+    assert outcome.missing["portfolio_loss"] == ("wallet_balance of account x",)
+    assert outcome.accounts[0].loss == pytest.approx(100)
 
 
 def test_every_named_scenario_runs_and_another_name_is_refused() -> None:
@@ -344,7 +364,7 @@ def test_a_grid_has_every_cell_and_its_losses_grow_along_each_way() -> None:
         "depths": [1.0, 0.2],
         "correlations": [0.0, 0.5, 1.0],
     }
-    cells = stress_grid(found, [own], TIERS, reference=BTC, **axes)
+    cells = stress_grid(found, StressHoldings(accounts=(own,)), TIERS, reference=BTC, **axes)
     assert len(cells) == 12
     loss = {
         (c["shock"], c["depth"], c["correlation"]): c["figures"]["portfolio_loss"] for c in cells
@@ -352,14 +372,46 @@ def test_a_grid_has_every_cell_and_its_losses_grow_along_each_way() -> None:
     assert loss[-0.05, 1.0, 0.0] == pytest.approx(50.0, rel=0.05)
     assert loss[-0.1, 1.0, 1.0] > loss[-0.1, 1.0, 0.5] > loss[-0.1, 1.0, 0.0]
     assert loss[-0.1, 0.2, 1.0] >= loss[-0.1, 1.0, 1.0] > loss[-0.05, 1.0, 1.0]
-    with pytest.raises(RiskError, match="Expected 1 to 500 cells of a grid, was 0"):
-        stress_grid(found, [own], TIERS, reference=BTC, shocks=[], depths=[1], correlations=[1])
+    with pytest.raises(RiskError, match="Expected 1 to 125 cells of a grid, was 0"):
+        stress_grid(
+            found,
+            StressHoldings(accounts=(own,)),
+            TIERS,
+            reference=BTC,
+            shocks=[],
+            depths=[1],
+            correlations=[1],
+        )
     with pytest.raises(RiskError, match="Expected correlation from 0 to 1, was 2"):
-        stress_grid(found, [own], TIERS, reference=BTC, shocks=[0.1], depths=[1], correlations=[2])
+        stress_grid(
+            found,
+            StressHoldings(accounts=(own,)),
+            TIERS,
+            reference=BTC,
+            shocks=[0.1],
+            depths=[1],
+            correlations=[2],
+        )
     with pytest.raises(RiskError, match="Expected a reference that is watched, was X"):
-        stress_grid(found, [own], TIERS, reference="X", shocks=[0.1], depths=[1], correlations=[1])
+        stress_grid(
+            found,
+            StressHoldings(accounts=(own,)),
+            TIERS,
+            reference="X",
+            shocks=[0.1],
+            depths=[1],
+            correlations=[1],
+        )
     with pytest.raises(RiskError, match="Expected depth above 0 to 1, was 0"):
-        stress_grid(found, [own], TIERS, reference=BTC, shocks=[0.1], depths=[0], correlations=[1])
+        stress_grid(
+            found,
+            StressHoldings(accounts=(own,)),
+            TIERS,
+            reference=BTC,
+            shocks=[0.1],
+            depths=[0],
+            correlations=[1],
+        )
 
 
 def test_shocks_that_cannot_be_are_refused() -> None:
