@@ -30,7 +30,6 @@ from alphaplus.instruments import Instrument
 from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.leverage.tiers import TierTable
-from alphaplus.storage.liquidation_rows import level_batches
 from alphaplus.storage.market_rows import MarketRows
 from alphaplus.streams import (
     Endpoint,
@@ -340,9 +339,9 @@ class Symbol:
         if record is None or self._board is None:
             return
         self._board.send(key, record)
-        snapshots = venue.risk.take_snapshots()
+        rows = venue.risk.take_rows(now)
         if self._store is not None:
-            venue.rows.keep(level_batches(snapshots, now))
+            venue.rows.keep(rows)
 
     def _flush_rows(self, now: int, *, everything: bool = False) -> None:
         if self._store is None:

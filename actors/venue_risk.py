@@ -15,6 +15,8 @@ from alphaplus.events import EventArray, FeedStatus
 from alphaplus.leverage.liquidation_tracker import LiquidationTracker, MapSnapshot
 from alphaplus.leverage.tiers import TierTable
 from alphaplus.rows import join_rows
+from alphaplus.storage.liquidation_rows import LiquidationRows
+from alphaplus.storage.tables import TableBatch
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class VenueRisk:
         self._stale_after_ms = stale_after_ms
         self._waiting: list[EventArray] = []
         self._snapshots: list[MapSnapshot] = []
+        self._rows = LiquidationRows()
         self._due = 0
         self._told_mid = 0.0
 
@@ -66,10 +69,10 @@ class VenueRisk:
         levels = self.tracker.level_quantities(now_ns, LEVEL_DISTANCES)
         return market_risk(self._market, now_ns, levels)
 
-    def take_snapshots(self) -> list[MapSnapshot]:
-        """Return the map at the end of each bar that ended since the last call."""
+    def take_rows(self, now_ns: int) -> list[TableBatch]:
+        """Return the rows of the map at the end of each bar that ended since the last call."""
         found, self._snapshots = self._snapshots, []
-        return found
+        return self._rows.rows_of(found, now_ns)
 
     def liquidations(self, limit: int, levels: int, now_ns: int) -> dict[str, Any]:
         """Return the newest `limit` realised liquidations, their totals, and apart from them the

@@ -43,6 +43,7 @@ SNAPSHOT_LEVELS: Final = 20
 LIQUIDATION_LEVELS: Final = 100
 TIERS_BYTES: Final = 32_768
 """Room for the tiers of one symbol as JSON: more than 200 of them."""
+ASSUMPTIONS_BYTES: Final = 4096
 
 
 class Type(StrEnum):
@@ -266,6 +267,16 @@ _ALL: Final = (
             *_arrays(LIQUIDATION_LEVELS, "short_levels", "short_px", "short_usd"),
         ),
         ("time", "model_id"),
+    ),
+    Table(
+        "liquidation_assumptions",
+        (
+            *_times("time", "recv_time"),
+            Column("id", Type.INT8),
+            Column("hash", Type.TEXT, width=64),
+            Column("assumptions", Type.JSON, width=ASSUMPTIONS_BYTES),
+        ),
+        ("time", "id"),
     ),
     Table(
         "open_interest",

@@ -10,7 +10,6 @@ from alphaplus.analysis.market import Market
 from alphaplus.errors import MissingTier
 from alphaplus.events import EventArray, FeedStatus, Kind, Side, event, status_event
 from alphaplus.leverage.tiers import LeverageTier, TierTable
-from alphaplus.storage.liquidation_rows import level_batches
 from tests.analysis.test_market import levels, synced
 from tests.leverage.map_cases import tiers
 
@@ -150,22 +149,21 @@ def test_table_that_is_no_good_is_refused() -> None:
         Fed().risk.set_tiers(table)
 
 
-def test_each_bar_becomes_one_row_with_its_levels() -> None:
+def test_bars_become_rows_and_assumptions_one_until_they_change() -> None:
     fed, now = mapped()
     fed.risk.record(now)
-    snapshots = fed.risk.take_snapshots()
-    assert fed.risk.take_snapshots() == []
-    batches = level_batches(snapshots, now)
-    assert [int(batch.rows["time"][0]) for batch in batches] == [
-        START + 120 * SECOND,
-        START + 180 * SECOND,
+    assert [batch.table for batch in fed.risk.take_rows(now)] == [
+        "liquidation_assumptions",
+        "liquidation_levels",
+        "liquidation_levels",
     ]
-    row = batches[-1].rows[0]
-    assert row["assumptions_id"] == snapshots[-1].assumptions.id
-    count = int(row["long_levels"])
-    assert count > 0
-    assert (row["long_px"][:count] < row["mark_price"]).all()
-    assert np.nansum(row["long_usd"]) == pytest.approx(
-        sum(x.notional for x in snapshots[-1].levels if x.side == "long")
-    )
-    assert np.isnan(row["long_px"][count:]).all()
+    assert fed.risk.take_rows(now) == []
+    fed.take(minute(4, 1200.0))
+    fed.risk.set_tiers(tiers(50.0))
+    fed.take(minute(5, 1200.0))
+    fed.risk.record(now)
+    assert [batch.table for batch in fed.risk.take_rows(now)] == [
+        "liquidation_levels",
+        "liquidation_assumptions",
+        "liquidation_levels",
+    ]

@@ -187,7 +187,7 @@ async def test_partitions_for_all_tables(connection):
     made = await connection.fetchval(
         "SELECT ap_ensure_partitions($1::timestamptz, $2::interval)", now, timedelta(hours=1)
     )
-    assert made == 2 * 4 + 5 + 2
+    assert made == 2 * 4 + 5 + 3
     stats = await connection.fetch("SELECT * FROM ap_chunk_stats() WHERE from_time IS NOT NULL")
     assert len(stats) == made
     assert all(row["from_time"] <= now + timedelta(hours=1) for row in stats)
