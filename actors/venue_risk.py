@@ -94,8 +94,8 @@ class VenueRisk:
                 "reason": reason,
                 "mark_price": None if map_ is None else map_.mark,
                 "levels": None if found is None else [x.payload() for x in found[:levels]],
-                "assumptions_id": None if map_ is None else str(map_.assumptions.id),
-                "hits": None if map_ is None else self.tracker.hits.payload(),
+                "assumptions_id": None if map_ is None else map_.assumptions.id,
+                "realised_hits": None if map_ is None else self.tracker.hits.payload(),
             },
         }
 

@@ -54,6 +54,14 @@ class Fleet(Protocol):
     async def measure(self, symbol: str, exchange: str | None, name: str) -> Record:
         """Return one measure, see `measure_schemas.MeasureValues`; raises UnknownMeasure."""
 
+    async def liquidations(
+        self, symbol: str, exchange: str | None, limit: int, levels: int
+    ) -> Record:
+        """Return what was and what may be liquidated, see `liquidation_schemas.Liquidations`."""
+
+    async def liquidation_map(self, symbol: str, exchange: str | None) -> Record:
+        """Return the estimated map, see `liquidation_schemas.LiquidationMap`."""
+
     async def portfolio(self) -> Record:
         """Return positions and their totals, see `schemas.Portfolio`."""
 
@@ -118,6 +126,18 @@ class FleetView:
         except UnknownMeasure as error:
             near = closest(name, error.known)
             raise problems.unknown_measure(name, near, error.known) from error
+
+    async def liquidations(
+        self, symbol: str, exchange: str | None, limit: int, levels: int
+    ) -> Record:
+        """Return what was liquidated of one symbol, and what may be."""
+        asked = self.fleet.liquidations(symbol, exchange, limit, levels)
+        return await self._of(symbol, exchange, "liquidations", asked)
+
+    async def liquidation_map(self, symbol: str, exchange: str | None) -> Record:
+        """Return the liquidation map of one symbol."""
+        asked = self.fleet.liquidation_map(symbol, exchange)
+        return await self._of(symbol, exchange, "liquidation map", asked)
 
     async def portfolio(self) -> Record:
         """Return the portfolio; its freshness is that of the books, see `worst`."""

@@ -58,6 +58,16 @@ class RayFleet:
         """Ask the actor of the symbol."""
         return await self._symbol(symbol, "measure", exchange, name)
 
+    async def liquidations(
+        self, symbol: str, exchange: str | None, limit: int, levels: int
+    ) -> Record:
+        """Ask the actor of the symbol."""
+        return await self._symbol(symbol, "liquidations", exchange, limit, levels)
+
+    async def liquidation_map(self, symbol: str, exchange: str | None) -> Record:
+        """Ask the actor of the symbol."""
+        return await self._symbol(symbol, "liquidation_map", exchange)
+
     async def portfolio(self) -> Record:
         """Ask the portfolio actor."""
         portfolio: Record = await self._portfolio("portfolio")

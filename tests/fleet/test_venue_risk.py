@@ -91,7 +91,8 @@ def test_realised_and_estimated_are_told_apart() -> None:
     assert len(estimated["levels"]) == 4
     distances = [abs(level["distance_from_price"]) for level in estimated["levels"]]
     assert distances == sorted(distances)
-    assert estimated["assumptions_id"] == str(fed.risk.tracker.map.assumptions.id)  # type: ignore[union-attr]
+    assert fed.risk.tracker.map is not None
+    assert estimated["assumptions_id"] == fed.risk.tracker.map.assumptions.id
 
 
 def test_map_is_withheld_with_the_reason_while_the_feed_is_away() -> None:

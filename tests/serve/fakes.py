@@ -119,6 +119,25 @@ MISSING: dict[str, dict[str, str]] = {
     "vpin": {"vpin": "12 of 50 volume buckets"},
     "walls": {"pulled_rate": "3 of 10 removed walls"},
 }
+REALISED: Record = {
+    "ts_event": at(4000),
+    "side": "long",
+    "price": 57102.4,
+    "quantity": 0.418,
+    "usd": 23868.8,
+    "sampled": True,
+}
+LEVEL: Record = {
+    "symbol": "BTC-USDT-PERP",
+    "exchange": "binance",
+    "price_level": 54817.9,
+    "side": "long",
+    "quantity": 18.2,
+    "timestamp": at(60_000),
+    "risk_score": 0.041,
+    "distance_from_price": -0.0424,
+}
+_NOTHING: Record = {"count": 0, "quantity": 0.0, "usd": 0.0}
 _OF = ("symbol", "exchange", "stale", "ts_event", "ts_recv", "age_ms")
 _OF_BOOK = (*_OF, "sequence")
 
@@ -206,6 +225,50 @@ class FakeFleet:
             "measure": name,
             "values": MEASURES[name],
             "missing": MISSING.get(name, {}),
+        }
+
+    async def liquidations(
+        self, symbol: str, exchange: str | None, limit: int, levels: int
+    ) -> Record:
+        self._maybe_fail("liquidations", symbol, exchange, limit, levels)
+        row = self._row(symbol, exchange)
+        total = {
+            "window_s": 3600.0,
+            "long": {"count": 1, "quantity": 0.418, "usd": 23868.8},
+            "short": _NOTHING,
+            "at_least": True,
+            "reason": "the source reports at most one order per second",
+        }
+        return {
+            **{name: row[name] for name in _OF},
+            "realised": {
+                "newest": [REALISED] * min(limit, 2),
+                "totals": [total],
+                "reported": 2,
+                "rejected": 0,
+            },
+            "estimated": {
+                "status": "ok",
+                "reason": None,
+                "mark_price": row["mark_price"],
+                "levels": [LEVEL] * min(levels, 3),
+                "assumptions_id": 7,
+                "realised_hits": None,
+            },
+        }
+
+    async def liquidation_map(self, symbol: str, exchange: str | None) -> Record:
+        self._maybe_fail("liquidation_map", symbol, exchange)
+        row = self._row(symbol, exchange)
+        return {
+            **{name: row[name] for name in _OF},
+            "stale": True,
+            "stale_reason": "no leverage tiers yet",
+            "status": "stale",
+            "reason": "no leverage tiers yet",
+            "estimate": True,
+            "mark_price": None,
+            **dict.fromkeys(("x_axis", "y_axis", "cells", "candles", "assumptions")),
         }
 
     async def portfolio(self) -> Record:

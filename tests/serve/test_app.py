@@ -167,6 +167,8 @@ async def test_documentation_names_every_route_with_problems_and_examples(
         "/v1/symbols/{symbol}/walls",
         "/v1/symbols/{symbol}/clusters",
         "/v1/symbols/{symbol}/measures/{name}",
+        "/v1/symbols/{symbol}/liquidations",
+        "/v1/symbols/{symbol}/liquidations/map",
         "/v1/portfolio",
         "/v1/portfolio/positions",
         "/v1/fleet",

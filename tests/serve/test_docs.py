@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from alphaplus.analysis.state import stale_reason
 from alphaplus.events import FeedStatus
-from serve import measure_schemas, problems, schemas
+from serve import liquidation_schemas, measure_schemas, problems, schemas
 from serve.app import MAX_REQUESTS
 from tests.serve.fakes import FakeFleet
 
@@ -37,7 +37,7 @@ def test_every_problem_is_listed() -> None:
 def test_examples_of_answers_name_real_fields() -> None:
     known = {
         name
-        for module in (schemas, measure_schemas)
+        for module in (schemas, measure_schemas, liquidation_schemas)
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, BaseModel)
         for name in model.model_fields
