@@ -11,7 +11,7 @@ from typing import Final
 from alphaplus.errors import ConfigError, RiskError
 from alphaplus.instruments import Instrument
 from alphaplus.leverage.account import MarginAccount, MarginPosition, PositionMode, pair_of
-from alphaplus.leverage.profiles import MarginMode
+from alphaplus.leverage.profiles import MarginMode, profile_of
 
 MAX_LEVERAGE: Final = 125.0
 MAIN: Final = "main"
@@ -136,7 +136,8 @@ class Account:
                     f"was {holding.key}."
                 )
         try:
-            self.margin_account(0.0, {})  # the engine's own checks of venue, legs and currencies
+            profile_of(self.exchange, self.margin_mode)
+            self.margin_account(0.0, {})  # the engine's own checks of legs and currencies
         except ConfigError as error:
             raise RiskError(f"{str(error).rstrip('.')} for account {self.id}.") from error
         pair = self._pair()

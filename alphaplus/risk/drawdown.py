@@ -1,4 +1,8 @@
-"""Drawdown of an equity curve: how far it is below its highest value so far."""
+"""Drawdown of an equity curve: how far it is below its highest value so far.
+
+The conditional drawdown at risk is the expected shortfall of the drawdowns (Chekhlov, Uryasev
+and Zabarankin 2005).
+"""
 
 from dataclasses import dataclass
 
@@ -6,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.errors import RiskError
+from alphaplus.risk.estimators import TailRisk, finite_losses, tail_risk
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,3 +47,23 @@ def returns_of(equity: Floats) -> Floats:
     if not (np.isfinite(equity) & (equity > 0)).all():
         raise RiskError("Expected an equity curve above 0, was not so.")
     return np.asarray(equity[1:] / equity[:-1] - 1.0)
+
+
+def compounded_drawdowns(returns: npt.ArrayLike) -> Floats:
+    """Return the drawdown after each simple return as a fraction of the peak, in [0, 1].
+
+    The curve starts at its first value, as in skfolio. Raises RiskError for returns below -1,
+    as no equity is left to compound.
+    """
+    values = finite_losses(returns)
+    if (values < -1).any():
+        raise RiskError(f"Expected returns of -1 or more, was {values.min()}.")
+    curve: Floats = np.cumprod(1 + values)
+    if curve[0] == 0:  # nothing was ever there to fall from: all is lost
+        return np.ones(len(curve))
+    return drawdowns(curve)
+
+
+def drawdown_at_risk(returns: npt.ArrayLike, level: float) -> TailRisk:
+    """Return the quantile of the drawdowns and their shortfall (CDaR), fractions of the peak."""
+    return tail_risk(compounded_drawdowns(returns), level)

@@ -65,6 +65,20 @@ def filtered_scenarios(
     One period ahead every past time is a scenario; further ahead `paths` are simulated. Raises
     RiskError if no symbol can be modelled or the histories have different steps.
     """
+    usable, missing = filtered_histories(histories, kind=kind)
+    method = "fhs" if kind == "ewma" else f"fhs_{kind}"
+    return scenarios_of(
+        usable, horizon_ns, method, paths=paths, seed=seed, window=window, missing=missing
+    )
+
+
+def filtered_histories(
+    histories: Mapping[str, ReturnSeries], *, kind: Kind = "ewma"
+) -> tuple[dict[str, FilteredReturns], dict[str, str]]:
+    """Return the filtered returns of all symbols on one grid, and why others have none.
+
+    Raises RiskError if no symbol can be modelled or the histories have different steps.
+    """
     aligned = align(histories)
     usable: dict[str, FilteredReturns] = {}
     missing: dict[str, str] = {}
@@ -85,9 +99,23 @@ def filtered_scenarios(
     if not usable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
         raise RiskError(f"Expected a symbol with enough history, was none ({reasons}).")
-    series = next(iter(usable.values())).series
-    steps = steps_per(horizon_ns, series.step_ns)
+    return usable, missing
+
+
+def scenarios_of(
+    usable: Mapping[str, FilteredReturns],
+    horizon_ns: int,
+    method: str,
+    *,
+    paths: int = PATHS,
+    seed: int = 0,
+    window: int = WINDOW,
+    missing: Mapping[str, str] | None = None,
+) -> Scenarios:
+    """Return the scenarios that filtered returns on one grid give over `horizon_ns`."""
     filtered = list(usable.values())
+    series = filtered[0].series
+    steps = steps_per(horizon_ns, series.step_ns)
     if steps == 1:
         returns = step_scenarios(filtered, window=window)
         n_obs = len(returns)
@@ -98,11 +126,11 @@ def filtered_scenarios(
         symbols=tuple(usable),
         returns=returns,
         horizon_ns=horizon_ns,
-        method="fhs" if kind == "ewma" else f"fhs_{kind}",
+        method=method,
         scaling="none" if steps == 1 else "bootstrap",
         n_obs=n_obs,
         as_of=int(series.times[-1]) + series.step_ns,
-        missing=missing,
+        missing=missing or {},
     )
 
 

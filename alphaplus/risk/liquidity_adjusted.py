@@ -2,11 +2,9 @@
 
     constant spread   LVaR = VaR + 0.5 V s
     random spread     LVaR = VaR + 0.5 V (mean_s + a sd_s)        (Bangia et al. 1999)
-    depth-aware       LVaR = VaR + cost of the visible book + cost beyond it
+    depth-aware       LVaR = VaR + cost of the visible book + cost beyond it  (`impact`)
 
-where the price beyond the book moves by dP/P = Y sigma_D sqrt(Q / V_D), Y near 1 (Donier and
-Bonart 2015; Almgren et al. 2005 find the exponent 3/5 for temporary impact). Spreads are
-fractions of the mid.
+Spreads are fractions of the mid.
 """
 
 import math
@@ -17,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.errors import RiskError
+from alphaplus.risk.impact import Depth, exit_costs
 
 Floats = npt.NDArray[np.float64]
 
-IMPACT: Final = 1.0
-"""Y of the square-root law."""
-EXPONENT: Final = 0.5
 TAIL_FACTOR: Final = 3.0
 """Deviations of the spread that its tail is taken to reach: 2 to 4.5 by its distribution."""
 
@@ -65,41 +61,16 @@ def random_spread(
 
 
 def depth_aware(
-    value_at_risk: float,
-    quantity: float,
-    mid: float,
-    level_prices: npt.ArrayLike,
-    level_quantities: npt.ArrayLike,
-    *,
-    daily_volatility: float,
-    daily_volume: float,
-    impact: float = IMPACT,
-    exponent: float = EXPONENT,
+    value_at_risk: float, depth: Depth, notional: Floats, prices: Floats, *, survival: float = 1.0
 ) -> LiquidityAdjusted:
-    """Add the cost against the mid of closing `quantity` (base units, 0 or more) at once.
+    """Add the cost against the prices of closing each signed notional (symbols,) at once.
 
-    The levels (best first, of the side that is hit) fill what they hold. The rest starts at the
-    last level's price and moves it by the square-root law, `daily_volatility` a fraction and
-    `daily_volume` in base units; its mean price is 1 / (1 + exponent) of the way.
+    Raises RiskError where a price is unknown, or volatility and volume beyond the ladder.
     """
-    left = _at_least_zero("quantity", quantity)
-    prices = np.asarray(level_prices, dtype=np.float64)
-    sizes = np.asarray(level_quantities, dtype=np.float64)
-    if prices.shape != sizes.shape or not (prices > 0).all() or not (sizes >= 0).all():
-        raise RiskError("Expected as many prices above 0 as quantities of 0 or more.")
-    if not mid > 0:
-        raise RiskError(f"Expected a mid above 0, was {mid}.")
-    begins = np.cumsum(sizes) - sizes
-    taken = np.clip(left - begins, 0.0, sizes)
-    cost = math.fsum(taken * np.abs(prices - mid))
-    rest = max(0.0, left - float(taken.sum()))
-    if rest > 1e-12 * left:
-        if not (daily_volume > 0 and daily_volatility >= 0):
-            raise RiskError("Expected daily_volume above 0 to go beyond the book.")
-        reached = abs(float(prices[-1]) - mid) if len(prices) else 0.0
-        move = impact * daily_volatility * (rest / daily_volume) ** exponent
-        cost += rest * (reached + mid * move / (1 + exponent))
-    return _added(value_at_risk, cost)
+    costs = exit_costs(depth, notional, prices, survival=survival)
+    if not np.isfinite(costs).all():
+        raise RiskError("Expected prices, and daily volume above 0 to go beyond the book.")
+    return _added(value_at_risk, float(costs.sum()))
 
 
 def _added(value_at_risk: float, cost: float) -> LiquidityAdjusted:

@@ -57,6 +57,10 @@ class PortfolioInputs:
     """Equity at the end of each past day, above 0, without the present."""
     days_per_year: float = 365.0
     stress: tuple[Scenario, ...] = ()
+    observations: Mapping[str, int] = field(default_factory=dict)
+    """Past times behind the scenarios of a horizon; where absent, scenarios are counted."""
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is missing of a kind of input, in words better than `gaps` finds of itself."""
 
     def __post_init__(self) -> None:
         symbols, positions = len(self.symbols), len(self.positions)
@@ -129,6 +133,7 @@ class PortfolioInputs:
                 for at in np.flatnonzero(held & ~whole)
             )
         found["stress"] = () if self.stress else ("stress scenarios",)
+        found |= self.unknown
         return {kind: phrases for kind, phrases in found.items() if phrases}
 
     def _of_symbols(self, name: str, mask: Flags) -> tuple[str, ...]:

@@ -101,36 +101,46 @@ class EquityCurve:
 
 
 class Models:
-    """All of it, for one set of inputs; what has gaps is None."""
+    """All of it, for one set of inputs; what has gaps is None.
 
-    def __init__(self, inputs: PortfolioInputs) -> None:
+    With `before`, what follows from objects that are still the same is taken over.
+    """
+
+    def __init__(self, inputs: PortfolioInputs, before: "Models | None" = None) -> None:
+        self.inputs = inputs
         self.gaps = inputs.gaps()
-        held = inputs.held()
-        symbols = len(inputs.symbols)
-        self.held = held
-        self.gains = {
-            horizon: Gains.of(returns, inputs.inverse, held)
+        self.held = held = inputs.held()
+        same = before if before is not None and np.array_equal(before.held, held) else None
+        old = None if same is None else same.inputs
+        self.gains: dict[str, Gains] = {
+            horizon: same.gains[horizon]
+            if same is not None
+            and same.inputs.scenarios.get(horizon) is returns
+            and horizon in same.gains
+            else Gains.of(returns, inputs.inverse, held)
             for horizon, returns in inputs.scenarios.items()
             if horizon not in self.gaps
         }
-        self.comovement = (
-            Comovement(inputs.covariance, held, inputs.correlation_stress)
-            if inputs.covariance is not None and "covariance" not in self.gaps and held.any()
-            else None
-        )
-        self.curve = (
-            EquityCurve(inputs.equity_curve)
-            if inputs.equity_curve is not None and len(inputs.equity_curve)
-            else None
-        )
+        self.comovement: Comovement | None = None
+        if inputs.covariance is not None and "covariance" not in self.gaps and held.any():
+            kept = same.comovement if same is not None else None
+            if kept is not None and old is not None and old.covariance is inputs.covariance:
+                self.comovement = kept
+            else:
+                self.comovement = Comovement(inputs.covariance, held, inputs.correlation_stress)
+        curve = inputs.equity_curve
+        self.curve = EquityCurve(curve) if curve is not None and len(curve) else None
         self.stress: Gains | None = None
         if inputs.stress:
-            moves = np.array([scenario.returns for scenario in inputs.stress])
-            self.stress = Gains.of(moves, inputs.inverse, held)
+            if same is not None and old is not None and old.stress is inputs.stress:
+                self.stress = same.stress
+            else:
+                moves = np.array([scenario.returns for scenario in inputs.stress])
+                self.stress = Gains.of(moves, inputs.inverse, held)
         signed = inputs.positions.side * inputs.positions.quantity
         self.net_by_venue = {
             venue: inputs.positions.by_symbol(
-                np.where(inputs.positions.venue == venue, signed, 0.0), symbols
+                np.where(inputs.positions.venue == venue, signed, 0.0), len(inputs.symbols)
             )
             for venue in {s.outage for s in inputs.stress if s.outage is not None}
         }

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphaplus.errors import RiskError
-from alphaplus.risk.drawdown_at_risk import drawdown_at_risk
+from alphaplus.risk.drawdown import drawdown_at_risk
 from alphaplus.risk.entropic import entropic_value_at_risk
 from alphaplus.risk.estimators import (
     expected_shortfall,

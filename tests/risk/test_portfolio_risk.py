@@ -407,3 +407,55 @@ def test_arrays_of_another_length_are_refused(changes: dict[str, Any], says: str
         made(**changes)
     with pytest.raises(RiskError, match="mark"):
         PortfolioRisk(made()[0], np.ones(2))
+
+
+@EXAMPLES
+@given(st.integers(0, SYMBOLS - 1), st.floats(0.5, 2.0), st.booleans())
+def test_refreshed_inputs_are_as_new_ones(symbol: int, factor: float, other: bool) -> None:
+    inputs, marks = made()
+    moved = PortfolioRisk(inputs, marks)
+    moved.report(7)
+    moved.move(symbol, marks[symbol] * factor)
+    depth = inputs.depth
+    changed = replace(
+        inputs,
+        wallet_balance=1e5,
+        depth=None if depth is None else depth.scaled(factor),
+        equity_curve=np.array([1e6, 2e6]),
+        stress=common_shocks(SYMBOLS) if other else inputs.stress,
+        scenarios={"1d": inputs.scenarios["1d"] * 0.5} if other else inputs.scenarios,
+    )
+    moved.refresh(changed)
+    assert_same(moved.report(8), PortfolioRisk(changed, moved.marks).report(8))
+
+
+def test_refresh_takes_positions_that_were_not_held_before() -> None:
+    inputs, marks = holding(symbol=[0], side=[1], quantity=[2.0], entry_price=[1.0])
+    risk = PortfolioRisk(inputs, marks)
+    more = Positions.of([0, 3], [1, -1], [2.0, 5.0], [1.0, 1.0])
+    changed = replace(inputs, positions=more)
+    risk.refresh(changed)
+    assert_same(risk.report(7), report(changed, marks))
+    with pytest.raises(RiskError, match="same symbols"):
+        risk.refresh(replace(inputs, symbols=tuple(reversed(inputs.symbols))))
+
+
+def test_reasons_that_are_given_stand_in_the_sheet() -> None:
+    inputs, marks = made(
+        scenarios={},
+        unknown={"1d": ("history of X: 3 of 500",), "marks": ("one currency",)},
+        observations={"1h": 3},
+    )
+    found = report(inputs, marks)
+    assert found.figures["var_99_1d"].missing == ("history of X: 3 of 500", "one currency")
+    assert found.figures["var_99_1h"].missing == ("1h scenarios", "one currency")
+    assert found.figures["equity"].missing == ("one currency",)
+
+
+def test_observations_are_said_where_scenarios_are_drawn() -> None:
+    inputs, marks = made(observations={"1d": 77})
+    found = report(inputs, marks)
+    assert found.figures["var_99_1d"].n_obs == 77
+    assert found.series["component_es_975_1d"].n_obs == 77
+    assert found.figures["var_99_1h"].n_obs == SCENARIOS
+    assert found.value("var_99_1d") == report(*made()).value("var_99_1d")
