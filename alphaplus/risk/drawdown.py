@@ -58,7 +58,7 @@ def compounded_drawdowns(returns: npt.ArrayLike) -> Floats:
     values = finite_losses(returns)
     if (values < -1).any():
         raise RiskError(f"Expected returns of -1 or more, was {values.min()}.")
-    curve: Floats = np.cumprod(1 + values)
+    curve = np.asarray(np.cumprod(1 + values), np.float64)
     if curve[0] == 0:  # nothing was ever there to fall from: all is lost
         return np.ones(len(curve))
     return drawdowns(curve)
