@@ -119,7 +119,7 @@ async def test_read_only_database_is_one_sentence(empty_dsn):
 
 @pytest.mark.parametrize(
     ("rename", "reason"),
-    [("0009_gap.sql", "next"), ("0002_twice.sql", "next"), ("late.sql", "names like")],
+    [("0999_gap.sql", "next"), ("0002_twice.sql", "next"), ("late.sql", "names like")],
 )
 def test_gaps_repetitions_and_odd_names_are_refused(folder, rename, reason):
     (folder / rename).write_text("SELECT 1;")
