@@ -94,7 +94,10 @@ class RealisedHits(Answer):
         description="Value at their prices over that of shuffled levels; 1 is chance.",
         examples=[1.8],
     )
-    baseline: str = Field(description="What the lift compares with.")
+    baseline: str = Field(
+        description="What the lift compares with.",
+        examples=["levels shuffled over the bins of the band"],
+    )
     band: float = Field(
         description="Part of the price around the mark that is compared.", examples=[0.05]
     )
@@ -171,6 +174,7 @@ class LiquidationMap(OfMarket):
         None,
         description="All that the map assumes: leverage prior, split rule, typical size, tiers, "
         "bins, decay, window, coverage; null only without leverage tiers.",
+        examples=[{"prior": [[10.0, 0.3]], "tier_source": "binance", "coverage": {"long": 0.2}}],
     )
     confidence: float | None = Field(
         None,

@@ -5,6 +5,7 @@ import {
   $, UNKNOWN, amount, duration, element, fillBalance, fixed, isUnknown, learnDecimals, percent, price,
   put, rounded,
 } from "./format.js";
+import * as liquidations from "./liquidations.js";
 
 const NOT_TAKEN = "not among the measures that are taken";
 
@@ -256,6 +257,7 @@ function drawFill() {
 export function open(key) {
   Object.assign(shown, { key, summary: null, analysis: null, fill: null, refusal: "" });
   const { symbol, exchange } = parts();
+  liquidations.open(key);
   put($("name"), symbol);
   put($("exchange"), exchange);
   $("book-json").href = path("/book", "&depth=20");
@@ -273,7 +275,7 @@ function path(route = "", more = "") {
 
 export async function load() {
   const { key } = shown;
-  const [summary, analysis] = await Promise.all([get(path()), get(path("/analysis")), loadFill()]);
+  const [summary, analysis] = await Promise.all([get(path()), get(path("/analysis")), loadFill(), liquidations.load(path)]);
   if (shown.key !== key) return;
   Object.assign(shown, { summary, analysis });
   learnDecimals(summary, key);
@@ -317,6 +319,7 @@ export function draw() {
     $(id).parentElement.hidden = !$(id).rows.length;
   }
   drawFill();
+  liquidations.draw();
 }
 
 $("size").addEventListener("submit", async (event) => {

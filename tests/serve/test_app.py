@@ -137,7 +137,7 @@ async def test_page_has_every_place_that_its_scripts_fill(client: httpx2.AsyncCl
     page = (await client.get("/")).text
     places = re.findall(r'id="([^"]+)"', page)
     assert len(places) == len(set(places))
-    for script in ("app", "symbols", "symbol"):
+    for script in ("app", "symbols", "symbol", "liquidations"):
         text = (await client.get(f"/ui/{script}.js")).text
         wanted = set(re.findall(r'\$\("([^"]+)"\)', text))
         assert wanted <= set(places), script
