@@ -18,6 +18,8 @@ from alphaplus.analysis.state import COUNTERS, STATE, blank_state, summary
 from alphaplus.errors import StreamClosed
 from alphaplus.instruments import Instrument
 from alphaplus.latency import LatencyHistogram
+from alphaplus.leverage.tiers import TierBook
+from alphaplus.portfolio.desk import RiskDesk, StressInputs
 from alphaplus.risk.portfolio import Portfolio
 from alphaplus.streams import Endpoint, LatestReceiver, LatestValue, Transport
 
@@ -41,12 +43,14 @@ class PortfolioRisk:
     ) -> None:
         logging.basicConfig(level=log_level)
         self._portfolio = Portfolio(instruments, default_leverage=default_leverage)
+        self._desk = RiskDesk(
+            instruments, stale_after_ms=stale_after_ms, default_leverage=default_leverage
+        )
         self._stale_after_ms = stale_after_ms
         self._clock = clock
         self._states: dict[str, np.void] = {
             item.key: _unheard(item) for item in instruments
         }  # a symbol that has not spoken yet is on the board, as stale
-        self._risks: dict[str, np.void] = {}
         self._latencies: dict[str, LatencyHistogram] = {}
         self._counters: dict[str, dict[str, Any]] = {}
         self._heard: dict[str, int] = {}
@@ -88,7 +92,23 @@ class PortfolioRisk:
         """Replace all positions; raises RiskError and keeps the old ones if one is wrong."""
         with self._lock:
             self._portfolio.replace(positions)
+            self._desk.set_positions(positions)
         return self.portfolio()
+
+    def set_accounts(self, portfolio_id: str, accounts: list[dict[str, Any]]) -> None:
+        """Replace a portfolio's accounts; raises RiskError and keeps the old if one is wrong."""
+        with self._lock:
+            self._desk.set_accounts(portfolio_id, accounts)
+
+    def set_tiers(self, exchange: str, book: TierBook) -> None:
+        """Take the leverage tiers of an exchange."""
+        with self._lock:
+            self._desk.set_tiers(exchange, book)
+
+    def stress_inputs(self, portfolio_id: str) -> StressInputs:
+        """Return what a stress run takes, which the asker runs; raises RiskError if unknown."""
+        with self._lock:
+            return self._desk.stress_market(portfolio_id, self._clock())
 
     def stats(self) -> dict[str, Any]:
         """Return the counters of the whole fleet, as far as the board has heard."""
@@ -139,8 +159,9 @@ class PortfolioRisk:
             self._heard[value.sender] = self._clock()
             if f"{kind}/" == names.STATE:
                 self._states[key] = np.frombuffer(value.payload, dtype=STATE)[0]
+                self._desk.take_state(self._states[key])
             elif f"{kind}/" == names.RISK:
-                self._risks[key] = np.frombuffer(value.payload, dtype=MARKET_RISK)[0]
+                self._desk.take_risk(np.frombuffer(value.payload, dtype=MARKET_RISK)[0])
             elif f"{kind}/" == names.LATENCIES:
                 self._latencies[key] = LatencyHistogram.from_bytes(value.payload)
             elif f"{kind}/" == names.COUNTERS:

@@ -4,6 +4,7 @@ python -m docs.build            # write
 python -m docs.build --check    # only say what is out of date
 """
 
+import ast
 import inspect
 import json
 import re
@@ -84,7 +85,22 @@ def command_page() -> str:
         options = [p for p in command.params if p.name != "help"]
         pages += [f"- `{'`, `'.join(p.opts)}`: {_help(p)}" for p in options]
         pages += [""] if options else []
-    return "\n".join(pages)
+    return "\n".join([*pages, *_jobs()])
+
+
+def _jobs() -> list[str]:
+    """Return a section for each module of jobs/ that is a program: its own words on itself."""
+    lines = [
+        "# Jobs",
+        "",
+        "Programs for `ray job submit`, or for a shell on a node of the cluster.",
+    ]
+    for path in sorted((ROOT / "jobs").glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "__main__" in text:
+            doc = ast.get_docstring(ast.parse(text)) or ""
+            lines += ["", f"## `python -m jobs.{path.stem}`", "", doc]
+    return [*lines, ""]
 
 
 def _commands(group: Any, path: tuple[str, ...]) -> list[tuple[str, Any]]:

@@ -1,10 +1,11 @@
 """What the HTTP layer needs of the fleet, and the fleet as it is shown over HTTP."""
 
+import asyncio
 import difflib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
@@ -16,6 +17,9 @@ from alphaplus.errors import (
     UnknownSymbol,
 )
 from serve import problems
+
+if TYPE_CHECKING:
+    from alphaplus.portfolio.desk import StressInputs
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -67,6 +71,9 @@ class Fleet(Protocol):
 
     async def set_positions(self, positions: list[Record]) -> Record:
         """Replace all positions and return the new portfolio; raises RiskError."""
+
+    async def stress_inputs(self, portfolio_id: str) -> "StressInputs":
+        """Return what a stress run of a portfolio takes; raises RiskError if there is none."""
 
     async def stats(self) -> Record:
         """Return the counters of the whole fleet, see `schemas.FleetStats`."""
@@ -149,6 +156,17 @@ class FleetView:
             return await self._ask(self.fleet.set_positions(positions))
         except (RiskError, UnknownSymbol) as error:
             raise problems.invalid([{"field": "positions", "detail": str(error)}]) from error
+
+    async def stress(self, portfolio_id: str, order: Record) -> Record:
+        """Run a stress order on a thread: the fleet's actors have other things to do."""
+        from alphaplus.portfolio.stress_order import StressOrder, answer_order
+
+        try:
+            checked = StressOrder.of(order)
+            inputs = await self._ask(self.fleet.stress_inputs(portfolio_id))
+            return await asyncio.to_thread(answer_order, checked, inputs, now_ns=self.now_ns())
+        except RiskError as error:
+            raise problems.invalid([{"field": "body", "detail": str(error)}]) from error
 
     async def stats(self) -> Record:
         """Return the counters of the fleet."""

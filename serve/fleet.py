@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ray.actor import ActorHandle
 from ray.exceptions import (
@@ -16,6 +16,9 @@ from ray.exceptions import (
 from actors import names
 from alphaplus.errors import AlphaPlusError, UnknownSymbol
 from serve.deps import FleetUnavailable, Record
+
+if TYPE_CHECKING:
+    from alphaplus.portfolio.desk import StressInputs
 
 TIMEOUT_S: Final = 2.0
 """An actor answers within milliseconds, or it is in trouble."""
@@ -77,6 +80,11 @@ class RayFleet:
         """Tell the portfolio actor."""
         portfolio: Record = await self._portfolio("set_positions", positions)
         return portfolio
+
+    async def stress_inputs(self, portfolio_id: str) -> "StressInputs":
+        """Ask the portfolio actor."""
+        inputs: StressInputs = await self._portfolio("stress_inputs", portfolio_id)
+        return inputs
 
     async def stats(self) -> Record:
         """Ask the portfolio actor."""

@@ -225,7 +225,7 @@ def explain(error: Mapping[str, Any]) -> dict[str, str]:
             "detail": f"Expected a JSON body, was broken at {where}: {context.get('error')}.",
         }
     if place == "body" and not path:
-        detail = 'Expected a body {"positions": [...]} of Content-Type application/json'
+        detail = "Expected a JSON object as the body, of Content-Type application/json"
         return {"field": "body", "detail": f"{detail}, was {_given(kind, given)}."}
     named = f"query parameter {field}" if place == "query" else f"field {field}"
     if kind == "extra_forbidden":

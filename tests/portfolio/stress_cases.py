@@ -8,6 +8,7 @@ import numpy as np
 from alphaplus.analysis.market_risk import BINS, blank_market_risk
 from alphaplus.leverage.account import MarginAccount, MarginPosition
 from alphaplus.leverage.tiers import LeverageTier, TierBook, TierTable
+from alphaplus.portfolio.desk import StressAccountInput, StressInputs
 from alphaplus.portfolio.stress_holdings import StressAccount
 from alphaplus.portfolio.stress_markets import StressMarkets
 
@@ -88,6 +89,22 @@ def account(
             positions=tuple(positions),
         ),
     )
+
+
+OWN = account(position(BTC), position(ETH, 5.0))
+
+
+def stress_inputs(**changes: Any) -> StressInputs:
+    """What a desk gives for one account at two markets."""
+    values: dict[str, Any] = {
+        "rows": (row(), row(ETH)),
+        "tiers": TIERS,
+        "betas": {},
+        "funding_rates": {},
+        "accounts": (StressAccountInput(id=OWN.name, exchange=OWN.exchange, account=OWN.account),),
+        "missing": (),
+    }
+    return StressInputs(**{**values, **changes})
 
 
 def figures_of(found: Sequence[Any], name: str) -> list[Any]:

@@ -6,31 +6,15 @@ from typing import Any
 import pytest
 
 from alphaplus.errors import RiskError
-from alphaplus.portfolio.desk import StressAccountInput, StressInputs
 from alphaplus.portfolio.stress_holdings import StressHoldings
 from alphaplus.portfolio.stress_order import StressOrder, answer_order
 from alphaplus.portfolio.stress_run import run_stress
 from alphaplus.portfolio.stress_shocks import custom_shock
-from tests.portfolio.stress_cases import BTC, ETH, NOW, TIERS, account, markets, position, row
-
-OWN = account(position(BTC), position(ETH, 5.0))
-
-
-def inputs(**changes: Any) -> StressInputs:
-    """What a desk gives for one account at two markets."""
-    values: dict[str, Any] = {
-        "rows": (row(), row(ETH)),
-        "tiers": TIERS,
-        "betas": {},
-        "funding_rates": {},
-        "accounts": (StressAccountInput(id=OWN.name, exchange=OWN.exchange, account=OWN.account),),
-        "missing": (),
-    }
-    return StressInputs(**{**values, **changes})
+from tests.portfolio.stress_cases import BTC, ETH, NOW, OWN, TIERS, markets, stress_inputs
 
 
 def answered(order: dict[str, Any]) -> dict[str, Any]:
-    answer = answer_order(StressOrder.of(order), inputs(), now_ns=NOW)
+    answer = answer_order(StressOrder.of(order), stress_inputs(), now_ns=NOW)
     json.dumps(answer, allow_nan=False)
     return answer
 
@@ -61,12 +45,12 @@ def test_a_scenario_and_a_grid_are_run() -> None:
 
 def test_what_the_desk_lacks_is_missing_in_the_answer() -> None:
     order = StressOrder.of({"scenario": "btc_down_10"})
-    lacking = inputs(missing=("wallet_balance of account b",))
+    lacking = stress_inputs(missing=("wallet_balance of account b",))
     answer = answer_order(order, lacking, now_ns=NOW)
     assert answer["figures"]["portfolio_loss"] is None
     missing = answer["missing"]["portfolio_loss"]
     assert {"wallet_balance of account b", f"beta of binance:{BTC}"} <= set(missing)
-    whole = inputs(betas={f"binance:{BTC}": 1.0, f"binance:{ETH}": 2.0})
+    whole = stress_inputs(betas={f"binance:{BTC}": 1.0, f"binance:{ETH}": 2.0})
     answer = answer_order(order, whole, now_ns=NOW)
     assert answer["figures"]["portfolio_loss"] == pytest.approx(100 + 100, rel=1e-6)
 

@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 from alphaplus.errors import StaleBook, UnknownMeasure, UnknownSymbol
+from alphaplus.portfolio.desk import StressInputs
+from tests.portfolio.stress_cases import stress_inputs
 
 Record = dict[str, Any]
 
@@ -279,6 +281,10 @@ class FakeFleet:
         self._maybe_fail("set_positions", positions)
         self.positions = positions
         return self._portfolio()
+
+    async def stress_inputs(self, portfolio_id: str) -> StressInputs:
+        self._maybe_fail("stress_inputs", portfolio_id)
+        return stress_inputs()
 
     async def stats(self) -> Record:
         self._maybe_fail("stats")

@@ -171,6 +171,8 @@ async def test_documentation_names_every_route_with_problems_and_examples(
         "/v1/symbols/{symbol}/liquidations/map",
         "/v1/portfolio",
         "/v1/portfolio/positions",
+        "/v1/portfolio/stress",
+        "/v1/portfolio/{portfolio_id}/stress",
         "/v1/fleet",
         "/healthz",
         "/readyz",

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from alphaplus.analysis.state import stale_reason
 from alphaplus.events import FeedStatus
-from serve import liquidation_schemas, measure_schemas, problems, schemas
+from serve import liquidation_schemas, measure_schemas, problems, schemas, stress_schemas
 from serve.app import MAX_REQUESTS
 from tests.serve.fakes import FakeFleet
 
@@ -25,7 +25,7 @@ async def test_every_route_is_listed(client: httpx2.AsyncClient) -> None:
     routes = {
         f"{method.upper()} {path}" for path, found in spec["paths"].items() for method in found
     }
-    assert set(re.findall(r"^\| `((?:GET|PUT) [^`]+)`", PAGE, re.MULTILINE)) == routes
+    assert set(re.findall(r"^\| `((?:GET|PUT|POST) [^`]+)`", PAGE, re.MULTILINE)) == routes
 
 
 def test_every_problem_is_listed() -> None:
@@ -37,7 +37,7 @@ def test_every_problem_is_listed() -> None:
 def test_examples_of_answers_name_real_fields() -> None:
     known = {
         name
-        for module in (schemas, measure_schemas, liquidation_schemas)
+        for module in (schemas, measure_schemas, liquidation_schemas, stress_schemas)
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, BaseModel)
         for name in model.model_fields
@@ -60,7 +60,9 @@ async def test_example_is_answered(
     path = parts._replace(scheme="", netloc="").geturl()
     if "-X" in words:
         body = words[words.index("-d") + 1]
-        answer = await client.put(path, content=body, headers={"Content-Type": "application/json"})
+        method = words[words.index("-X") + 1]
+        headers = {"Content-Type": "application/json"}
+        answer = await client.request(method, path, content=body, headers=headers)
     else:
         answer = await client.get(path)
     assert answer.status_code == (404 if path.endswith("BTCUSDT") else 200)

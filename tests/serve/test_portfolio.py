@@ -166,9 +166,9 @@ async def test_at_most_a_thousand(client: httpx2.AsyncClient, fleet: FakeFleet) 
     ("content", "says"),
     [
         (b"", "was missing"),
-        (b"[]", 'Expected a body {"positions": [...]}'),
-        (b"null", 'Expected a body {"positions": [...]}'),
-        (b"7", 'Expected a body {"positions": [...]}'),
+        (b"[]", "Expected a JSON object as the body"),
+        (b"null", "Expected a JSON object as the body"),
+        (b"7", "Expected a JSON object as the body"),
         (b'{"positions": {}}', "Expected field positions to be a list"),
         (b'{"positions": [1]}', "Expected field positions[0] to be an object, was 1"),
         (b"{}", "Expected field positions to be given"),
