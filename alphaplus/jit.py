@@ -1,11 +1,11 @@
 """The one way to compile a kernel, and a cache of compiled kernels that outlives code uploads.
 
 Numba keys its on-disk cache by the folder of the source file, so every upload of the same
-code to a Ray node would compile again. `ContentCacheLocator` keys it by the file's content:
-the same kernels compile once per machine, wherever they were unpacked.
+code to a Ray node would compile again. `ContentCacheLocator` keys it by what the file says, and
+the files that it takes kernels and constants from: the same kernels compile once per machine,
+wherever they were unpacked.
 """
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.core import config as _config
 from numba.core.caching import UserProvidedCacheLocator
+
+from alphaplus import kernel_sources
 
 config: Any = _config
 _njit: Any = numba.njit
@@ -41,19 +43,18 @@ def cache_dir() -> Path:
 
 
 class ContentCacheLocator(UserProvidedCacheLocator):
-    """Find a kernel's cache by what its file says rather than by where it lies."""
+    """Find a kernel's cache by what it is compiled from rather than by where that lies."""
 
     @classmethod
     def get_suitable_cache_subpath(cls, py_file: str) -> str:
-        digest = hashlib.sha256(Path(py_file).read_bytes()).hexdigest()[:16]
-        return f"{Path(py_file).parent.name}_{digest}"
+        return f"{Path(py_file).parent.name}_{kernel_sources.digest(py_file)}"
 
 
 def kernel(function: Function) -> Function:
     """Compile `function` on first call: cached on disk, without the GIL, exact floats.
 
-    `fastmath` stays off, as it would break the meaning of nan. Kernels that call each
-    other belong in one file, because the cache follows that file only.
+    `fastmath` stays off, as it would break the meaning of nan. A kernel may call kernels of
+    other files and read their constants: `kernel_sources` says which files its cache follows.
     """
     return _compiled(function)
 
