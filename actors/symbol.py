@@ -291,7 +291,7 @@ class Symbol:
         events = batch.events
         if batch.hole:
             venue.market.mark_hole()
-            venue.risk.mark_hole(self._clock())
+            venue.risk.mark_hole()
             if not np.any(events["kind"] == Kind.STATUS):  # the feed does not know of the loss
                 self._ask_resync(venue)
         venue.market.apply(events)

@@ -42,10 +42,10 @@ class VenueRisk:
         """Note a batch that the market has taken."""
         self._waiting.append(events)
 
-    def mark_hole(self, now_ns: int) -> None:
+    def mark_hole(self) -> None:
         """Note that events were lost on the way here before those that follow."""
         self._settle()
-        self.tracker.interrupt(now_ns)
+        self.tracker.interrupt()
 
     def set_tiers(self, table: TierTable) -> None:
         """Build the map on these leverage tiers; raises RiskError for a table that is no good."""
@@ -66,7 +66,9 @@ class VenueRisk:
     def record(self, now_ns: int) -> MarketRiskRecord:
         """Return what the market contributes to risk, one `MARKET_RISK` row."""
         self._settle()
-        levels = self.tracker.level_quantities(now_ns, LEVEL_DISTANCES)
+        levels = None
+        if self._silence(now_ns) is None:
+            levels = self.tracker.level_quantities(LEVEL_DISTANCES)
         return market_risk(self._market, now_ns, levels)
 
     def take_rows(self, now_ns: int) -> list[TableBatch]:
@@ -78,24 +80,25 @@ class VenueRisk:
         """Return the newest `limit` realised liquidations, their totals, and apart from them the
         `levels` estimated levels that are nearest to the price."""
         self._settle()
-        realised, map_ = self.tracker.realised, self.tracker.map
+        tracker = self.tracker
+        realised, map_ = tracker.realised, tracker.map
         reason = self._map_reason(now_ns)
-        found = None if reason else self.tracker.levels(now_ns)
+        found = None if reason else tracker.levels()
         return {
             **self._header(self._silence(now_ns), now_ns),
             "realised": {
                 "newest": realised.newest(limit),
-                "totals": [asdict(total) for total in realised.totals(now_ns)],
+                "totals": [asdict(total) for total in realised.totals(tracker.ts_event)],
                 "reported": realised.reported,
-                "rejected": self.tracker.rejected,
+                "rejected": tracker.rejected,
             },
             "estimated": {
                 "status": "stale" if reason else "ok",
                 "reason": reason,
-                "mark_price": None if map_ is None else map_.mark,
+                "mark_price": tracker.mark_price,
                 "levels": None if found is None else [x.payload() for x in found[:levels]],
                 "assumptions_id": None if map_ is None else map_.assumptions.id,
-                "realised_hits": None if map_ is None else self.tracker.hits.payload(),
+                "realised_hits": None if map_ is None else tracker.hits.payload(),
             },
         }
 
@@ -104,7 +107,7 @@ class VenueRisk:
         self._settle()
         reason = self._map_reason(now_ns)
         return {
-            **self.tracker.payload(now_ns, reason),
+            **self.tracker.payload(reason),
             **self._header(reason, now_ns),
         }
 
@@ -136,4 +139,4 @@ class VenueRisk:
         return None
 
     def _map_reason(self, now_ns: int) -> str | None:
-        return self._silence(now_ns) or self.tracker.stale_reason(now_ns)
+        return self._silence(now_ns) or self.tracker.stale_reason

@@ -44,7 +44,7 @@ SAMPLED: Final = frozenset({"binance"})
 """Venues that report at most one liquidation per symbol and second."""
 _NS_PER_S: Final = 1_000_000_000
 _QUIET_NS: Final = round(2 * LONGEST_BAR_S * _NS_PER_S)
-"""Longest time since the last sample for which levels may be read."""
+"""Longest market time since the last sample for which levels may be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,8 @@ class LiquidationTracker:
         self.hits = MapHits()
         self.map: LiquidationMap | None = None
         """None until there are leverage tiers."""
+        self.mark_price: float | None = None
+        """The newest one, quote currency."""
         self.rejected = 0
         """Liquidations without a price, a quantity or a side above 0."""
         self._no_map = "no leverage tiers yet"
@@ -125,7 +127,7 @@ class LiquidationTracker:
         """Take a batch of the market's events; return the map at the end of each bar it ends."""
         events = plain(events)
         if not self._heard and len(events):
-            self.realised.start(int(events["ts_recv"][0]))
+            self.realised.start(_time(events[0]))
             self._heard = True
         ended: list[MapSnapshot] = []
         at = 0
@@ -137,15 +139,16 @@ class LiquidationTracker:
                 ended += self._end_bar()
                 next_bar(self._flow, _time(events[at]))
             elif stopped == MARK:
+                self.mark_price = float(self._flow["mark"][0])
                 if self.map is not None:
-                    self.map.observe_mark(float(self._flow["mark"][0]))
+                    self.map.observe_mark(self.mark_price)
             else:
                 self._realise(events[at - 1])
 
-    def interrupt(self, ts_recv: int) -> None:
-        """Note that events were lost on the way here, as of `ts_recv` (ns): the bar is no good."""
+    def interrupt(self) -> None:
+        """Note that events were lost on the way here: the bar in hand is no good."""
         self._flow["incomplete"] = 1
-        self.realised.interrupt(ts_recv)
+        self.realised.interrupt(self.ts_event)
 
     @property
     def ts_event(self) -> int:
@@ -157,31 +160,33 @@ class LiquidationTracker:
         """When that was received by our clock, ns; 0 before the first event."""
         return int(self._flow["ts_recv"][0])
 
-    def stale_reason(self, now_ns: int) -> str | None:
-        """Say why levels must not be read at a time (UTC ns), or None if they may."""
+    @property
+    def stale_reason(self) -> str | None:
+        """Why levels must not be read, as of the newest event, or None if they may.
+
+        Time is the market's: whether anything is heard at all is for the caller to know.
+        """
         if self.map is None:
             return self._no_map
         if self.map.reason is not None:
             return self.map.reason
-        last = self.map.last_sample or 0
-        if now_ns - last > _QUIET_NS:
-            return f"no complete bar for {(now_ns - last) / 1e9:.0f} s"
-        return None
+        waited = self.ts_event - (self.map.last_sample or 0)
+        return f"no complete bar for {waited / 1e9:.0f} s" if waited > _QUIET_NS else None
 
-    def levels(self, now_ns: int, limit: int = SNAPSHOT_LEVELS) -> list[LiquidationLevel] | None:
+    def levels(self, limit: int = SNAPSHOT_LEVELS) -> list[LiquidationLevel] | None:
         """Return the largest levels, at most `limit` per side, nearest first; None while stale."""
-        if self.map is None or self.stale_reason(now_ns) is not None:
+        if self.map is None or self.stale_reason is not None:
             return None
         return self.map.levels(limit)
 
-    def level_quantities(self, now_ns: int, edges: Floats) -> tuple[Floats, Floats] | None:
+    def level_quantities(self, edges: Floats) -> tuple[Floats, Floats] | None:
         """Return what stands of longs and of shorts by distance from the mark, base units.
 
         `edges` are the outer edges of the bins, ascending fractions of the mark; the last bin is
         open. None while stale.
         """
         found = self.map
-        if found is None or found.mark is None or self.stale_reason(now_ns) is not None:
+        if found is None or found.mark is None or self.stale_reason is not None:
             return None
         at = np.searchsorted(edges, np.abs(found.prices / found.mark - 1.0), "left")
         bins = np.minimum(at, len(edges) - 1)
@@ -189,19 +194,20 @@ class LiquidationTracker:
         longs, shorts = (np.bincount(bins, weights=side, minlength=len(edges)) for side in base)
         return np.asarray(longs, np.float64), np.asarray(shorts, np.float64)
 
-    def payload(self, now_ns: int, reason: str | None = None) -> dict[str, Any]:
+    def payload(self, reason: str | None = None) -> dict[str, Any]:
         """Return the picture of the map (`LiquidationMap.payload`), withheld while stale.
 
         `reason` is one that the caller has to call it stale. Without leverage tiers there are no
         assumptions, and so no picture: its fields are None.
         """
-        reason = reason or self.stale_reason(now_ns)
+        reason = reason or self.stale_reason
         if self.map is None:
             return dict.fromkeys(_PICTURE) | {
                 "symbol": self.instrument.symbol,
                 "status": "stale",
                 "reason": reason,
                 "estimate": True,
+                "mark_price": self.mark_price,
             }
         told = self.map.payload(self.hits.payload())
         if reason is not None:

@@ -82,6 +82,8 @@ async def _rows(dsn: str) -> int:
             "open_interest",
             "enhanced_funding_rates",
             "liquidation_events",
+            "liquidation_levels",
+            "liquidation_assumptions",
         )
         counts = [await connection.fetchval(f"SELECT count(*) FROM {name}") for name in tables]
         return sum(counts)

@@ -114,19 +114,31 @@ def test_book_that_waits_for_a_snapshot_does_not_withhold_the_map() -> None:
     assert not fed.risk.liquidation_map(now)["stale"]
 
 
-def test_silence_makes_both_answers_stale() -> None:
+def test_silence_makes_both_answers_stale_and_withholds_the_levels() -> None:
     fed, now = mapped()
     later = now + 60 * SECOND
+    assert np.isnan(fed.risk.record(later)[0]["long_level_quantity"]).all()
     assert "nothing has been received for" in fed.risk.liquidation_map(later)["stale_reason"]
     assert fed.risk.liquidations(1, 1, later)["stale"]
 
 
 def test_lost_events_leave_the_bar_before_them_as_it_was() -> None:
-    fed, now = mapped()
-    fed.risk.mark_hole(now)
+    fed, _ = mapped()
+    fed.risk.mark_hole()
     fed.take(minute(4, 1100.0))
     fed.risk.liquidation_map(START + 250 * SECOND)
-    assert fed.risk.tracker.stale_reason(START + 250 * SECOND) is not None
+    assert fed.risk.tracker.stale_reason is not None
+
+
+def test_market_time_need_not_be_ours() -> None:
+    fed, now = mapped()
+    years = 10**17
+    events = minute(4, 1100.0)
+    events["ts_recv"] += years
+    fed.take(events)
+    answer = fed.risk.liquidations(10, 10, now + years + 60 * SECOND)
+    assert answer["estimated"]["status"] == "ok"
+    assert answer["ts_event"] == START + 244 * SECOND
 
 
 def test_without_tiers_the_map_says_so() -> None:
