@@ -323,6 +323,7 @@ def _symbol_options(settings: Settings) -> SymbolOptions:
     return SymbolOptions(
         stale_after_ms=settings.fleet.stale_after_ms,
         state_interval_ms=settings.fleet.state_interval_ms,
+        liquidation_bar_s=settings.fleet.liquidation_bar_s,
         parameters=MeasureParameters(**settings.analysis.model_dump()),
         deltas=storage.deltas,
         snapshot_depth=storage.snapshot_depth,

@@ -64,6 +64,7 @@ class SymbolOptions:
     analysis_interval_ms: float
     flush_ms: float
     max_unacked_rows: int
+    liquidation_bar_s: float = 60.0
     log_level: str = "INFO"
 
 
@@ -250,7 +251,10 @@ class Symbol:
             snapshot_interval_ms=options.snapshot_interval_ms,
             analysis_interval_ms=options.analysis_interval_ms,
         )
-        return _Venue(market, rows, VenueRisk(market, stale_after_ms=options.stale_after_ms))
+        risk = VenueRisk(
+            market, stale_after_ms=options.stale_after_ms, bar_s=options.liquidation_bar_s
+        )
+        return _Venue(market, rows, risk)
 
     def _find(self, exchange: str | None) -> _Venue:
         if exchange is None:

@@ -12,7 +12,7 @@ from alphaplus.analysis.market import Market
 from alphaplus.analysis.market_risk import LEVEL_DISTANCES, MarketRiskRecord, market_risk
 from alphaplus.analysis.state import age_ms, freshness
 from alphaplus.events import EventArray, FeedStatus
-from alphaplus.leverage.liquidation_tracker import LiquidationTracker, MapSnapshot
+from alphaplus.leverage.liquidation_tracker import STEP_S, LiquidationTracker, MapSnapshot
 from alphaplus.leverage.tiers import TierTable
 from alphaplus.rows import join_rows
 from alphaplus.storage.liquidation_rows import LiquidationRows
@@ -28,8 +28,8 @@ MOVE_BPS: Final = 10.0
 class VenueRisk:
     """Liquidations of one market, and what the market contributes to risk."""
 
-    def __init__(self, market: Market, *, stale_after_ms: float) -> None:
-        self.tracker = LiquidationTracker(market.instrument)
+    def __init__(self, market: Market, *, stale_after_ms: float, bar_s: float = STEP_S) -> None:
+        self.tracker = LiquidationTracker(market.instrument, step_s=bar_s)
         self._market = market
         self._stale_after_ms = stale_after_ms
         self._waiting: list[EventArray] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from alphaplus.errors import ConfigError
 
@@ -23,6 +23,13 @@ ENV_OTHER: Final = frozenset({"ALPHAPLUS_CONFIG", "ALPHAPLUS_DATA", "ALPHAPLUS_T
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _divides_five_minutes(value: Any) -> float:
+    seconds = float(value)
+    if not 1 <= seconds <= 300 or 300 % seconds:
+        raise ValueError(f"Expected 1 to 300 that divides 300, was {value}.")
+    return seconds
 
 
 class Section(BaseModel):
@@ -85,6 +92,8 @@ class Fleet(Section):
     """A book without an event for this long is marked stale."""
     state_interval_ms: Positive = 1000.0
     """How often a symbol tells the portfolio where it stands."""
+    liquidation_bar_s: Annotated[float, BeforeValidator(_divides_five_minutes)] = 60.0
+    """Length of the bars that liquidation maps are made of; divides 300."""
     symbol_cpus: Positive = 0.01
     symbol_memory_mb: Positive = 120.0
     feed_cpus: Positive = 0.1

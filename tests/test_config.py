@@ -90,3 +90,11 @@ def test_the_shipped_example_holds_the_defaults() -> None:
     shipped, defaults = load_settings(example, None, {}), Settings()
     for section in Settings.model_fields:
         assert getattr(shipped, section) == getattr(defaults, section), section
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 70, 301, "long"])
+def test_bar_of_a_liquidation_map_must_divide_five_minutes(seconds: object) -> None:
+    with pytest.raises(ConfigError, match="liquidation_bar_s"):
+        load_settings(flags={"fleet": {"liquidation_bar_s": seconds}}, environ={})
+    environ = {"ALPHAPLUS_FLEET__LIQUIDATION_BAR_S": "150"}
+    assert load_settings(flags={}, environ=environ).fleet.liquidation_bar_s == 150.0
