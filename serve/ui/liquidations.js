@@ -189,6 +189,10 @@ function drawHistory(pen, map, realised, { y, split, height, colors }) {
   pen.stroke();
   const first = times[0] - (times.length > 1 ? times[1] - times[0] : 60e9);
   const until = times[times.length - 1];
+  const clock = (ts) => new Date(ts / 1e6).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  pen.fillStyle = colors.text;
+  pen.fillText(clock(first), 4, height - 6);
+  pen.fillText(clock(until), split - pen.measureText(clock(until)).width - 4, height - 6);
   const largest = realised.reduce((found, { usd }) => Math.max(found, usd), 1);
   for (const { ts_event: ts, side, price: level, usd } of realised) {
     const x = Math.min(split, ((ts - first) / (until - first)) * split);
@@ -220,9 +224,10 @@ function drawBars(pen, levels, { y, split, edge, height, colors }) {
     const [side, row] = key.split(":");
     pen.fillStyle = colors[side];
     pen.globalAlpha = 0.75;
-    pen.fillRect(split + 1, Number(row) * THICK, (value / most) * (edge - split - 70), THICK - 1);
+    pen.fillRect(split + 1, Number(row) * THICK, (value / most) * (edge - split - 8), THICK - 1);
   }
   pen.globalAlpha = 1;
   pen.fillStyle = colors.text;
-  if (bars.size) pen.fillText(`longest ${amount(most)}`, split + 6, height - 6);
+  const scale = `longest bar ${amount(most)}`;
+  if (bars.size) pen.fillText(scale, edge - pen.measureText(scale).width - 4, height - 6);
 }
