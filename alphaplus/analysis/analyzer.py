@@ -54,6 +54,7 @@ class Analyzer:
         self._told = [m for m in every if type(m).told is not Measure.told]
         self._instant = [m for m in looking if not m.remembers]
         self._turns = [_Turn(m, round(m.every_ms * 1e6)) for m in looking if m.remembers or eager]
+        self._reach_bps = max((turn.measure.reach_bps for turn in self._turns), default=0.0)
         self.due = 0 if self._turns else NEVER
         """Venue time, ns, from which the next book is due to be looked at."""
 
@@ -82,7 +83,7 @@ class Analyzer:
 
     def observe(self, book: L2Book, ts_event: int) -> None:
         """Let every measure whose turn it is look at the book, as of `ts_event` (ns)."""
-        levels = BookLevels.of(book)
+        levels = BookLevels.of(book, self._reach_bps)
         for turn in self._turns:
             if ts_event >= turn.due:
                 turn.due = (ts_event // turn.every_ns + 1) * turn.every_ns

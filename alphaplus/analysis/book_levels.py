@@ -4,8 +4,9 @@ Heavier measures take these. The running sums make most of them a search instead
 the notional up to a price, or the base amount that a notional buys, is one entry of an array.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+import math
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,30 +28,47 @@ CONTRACT: Final = np.dtype(
     align=True,
 )
 _COLUMNS: Final = 5
-"""Prices, quantities, notionals, running notionals, running bases."""
+LEAST_LEVELS: Final = 64
+"""Levels of a side that are read in any case: what looks at a number of levels asks for fewer."""
+_FAR_TICKS: Final = 2**62
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideLevels:
+class SideLevels(NamedTuple):
     """The levels of one side, best first; all arrays have one entry per level."""
 
     ticks: Ints
-    prices: Floats
-    """In quote currency."""
-    quantities: Floats
-    """In the venue's own unit."""
-    notionals: Floats
-    """In quote currency: price x quantity x contract size, or contracts x contract value."""
-    running_notionals: Floats
-    """Sum of the notionals of this level and all better ones."""
-    running_bases: Floats
-    """The same sum in base units: quantity x contract size, or notional / price."""
+    columns: Floats
+    """Prices, quantities, notionals, running notionals, running bases: shape (5, levels)."""
     known_tick: int
     """The worst price up to which every level is known: beyond it some may be missing."""
 
+    @property
+    def prices(self) -> Floats:
+        """In quote currency."""
+        return self.columns[0]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookLevels:
+    @property
+    def quantities(self) -> Floats:
+        """In the venue's own unit."""
+        return self.columns[1]
+
+    @property
+    def notionals(self) -> Floats:
+        """In quote currency: price x quantity x contract size, or contracts x contract value."""
+        return self.columns[2]
+
+    @property
+    def running_notionals(self) -> Floats:
+        """Sum of the notionals of this level and all better ones."""
+        return self.columns[3]
+
+    @property
+    def running_bases(self) -> Floats:
+        """The same sum in base units: quantity x contract size, or notional / price."""
+        return self.columns[4]
+
+
+class BookLevels(NamedTuple):
     """Both sides of a book that is valid, has both sides and is not crossed."""
 
     instrument: Instrument
@@ -59,40 +77,66 @@ class BookLevels:
     sequence: int
     bids: SideLevels
     asks: SideLevels
-    mid: float = field(init=False)
+    mid: float
     """The mean of best bid and best ask, in quote currency."""
-
-    def __post_init__(self) -> None:
-        contract = _contract(self.instrument)
-        twice = int(self.bids.ticks[0]) + int(self.asks.ticks[0])
-        object.__setattr__(self, "mid", twice * contract.units / contract.scale / 2)
+    rest: L2Book | None = None
+    """The book itself where levels were left out."""
 
     @classmethod
-    def of(cls, book: L2Book) -> Self | None:
+    def of(cls, book: L2Book, reach_bps: float = math.inf) -> Self | None:
         """Read a book; None if it is not valid, lacks a side, or is crossed or locked.
 
-        A best bid at or below a price of 0 is no price either.
+        A best bid at or below a price of 0 is no price either. Levels farther from the mid than
+        `reach_bps` may be left out, but never the best 64 of a side: `whole` has them all.
         """
         structures = book._state, book._blocks, book._directory
-        is_valid, sequence, ts_event, ts_recv, worst_bid, worst_ask, bid_count, ask_count = _header(
+        is_valid, sequence, ts_event, ts_recv, worst_bid, worst_ask, bid_room, ask_room = _header(
             book._state
         )
-        if not (is_valid and bid_count and ask_count):
+        if not (is_valid and bid_room and ask_room):
             return None
-        contract = _contract(book.instrument).row
-        bids, bid_columns = _room(bid_count)
-        asks, ask_columns = _room(ask_count)
-        _read_sides(*structures, contract, bids, bid_columns, asks, ask_columns)
-        if not 0 < bids[0] < asks[0]:
-            return None
-        return cls(
-            instrument=book.instrument,
-            ts_event=ts_event,
-            ts_recv=ts_recv,
-            sequence=sequence,
-            bids=_side(bids, bid_columns, worst_bid),
-            asks=_side(asks, ask_columns, worst_ask),
+        contract = _contract(book.instrument)
+        bids, bid_columns = _room(bid_room)
+        asks, ask_columns = _room(ask_room)
+        bid, ask, bid_count, ask_count = _read_sides(
+            *structures, contract.row, reach_bps, bids, bid_columns, asks, ask_columns
         )
+        if not 0 < bid < ask:
+            return None
+        is_whole = bid_count == bid_room and ask_count == ask_room
+        return cls(
+            book.instrument,
+            ts_event,
+            ts_recv,
+            sequence,
+            SideLevels(bids[:bid_count], bid_columns[:, :bid_count], worst_bid),
+            SideLevels(asks[:ask_count], ask_columns[:, :ask_count], worst_ask),
+            contract.price(bid + ask) / 2,
+            None if is_whole else book,
+        )
+
+    @classmethod
+    def from_sides(
+        cls,
+        instrument: Instrument,
+        bids: SideLevels,
+        asks: SideLevels,
+        *,
+        ts_event: int = 0,
+        ts_recv: int = 0,
+        sequence: int = 0,
+    ) -> Self:
+        """Make a book of sides that are not crossed."""
+        twice_mid = int(bids.ticks[0]) + int(asks.ticks[0])
+        mid = _contract(instrument).price(twice_mid) / 2
+        return cls(instrument, ts_event, ts_recv, sequence, bids, asks, mid)
+
+    def whole(self) -> "BookLevels":
+        """Return all levels; the book must not have changed since this was read."""
+        found = self if self.rest is None else BookLevels.of(self.rest)
+        if found is None or found.sequence != self.sequence:
+            raise RuntimeError("Expected the book as it was read, was changed; read it again.")
+        return found
 
 
 def side_levels(
@@ -102,8 +146,8 @@ def side_levels(
     own_ticks, columns = _room(len(ticks))
     own_ticks[:-1] = ticks
     columns[1, :-1] = quantities
-    _complete(_contract(instrument).row, own_ticks, columns)
-    return _side(own_ticks, columns, known_tick)
+    _complete(_contract(instrument).row, own_ticks, columns, len(ticks))
+    return SideLevels(own_ticks[:-1], columns[:, :-1], known_tick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +156,10 @@ class _Contract:
     row: npt.NDArray[np.void]
     units: int
     scale: float
+
+    def price(self, ticks: int) -> float:
+        """Return what a number of ticks is in quote currency."""
+        return ticks * self.units / self.scale
 
 
 _contracts: dict[int, _Contract] = {}
@@ -138,19 +186,6 @@ def _room(count: int) -> tuple[Ints, Floats]:
     return np.empty(count + 1, dtype=np.int64), np.empty((_COLUMNS, count + 1))
 
 
-def _side(ticks: Ints, columns: Floats, known_tick: int) -> SideLevels:
-    prices, quantities, notionals, running_notionals, running_bases = columns[:, :-1]
-    return SideLevels(
-        ticks=ticks[:-1],
-        prices=prices,
-        quantities=quantities,
-        notionals=notionals,
-        running_notionals=running_notionals,
-        running_bases=running_bases,
-        known_tick=known_tick,
-    )
-
-
 @kernel
 def _header(state_row: Any) -> tuple[bool, int, int, int, int, int, int, int]:
     """Return validity, sequence, times, known range and the number of levels of a book."""
@@ -173,24 +208,49 @@ def _read_sides(
     blocks: Any,
     directory: Any,
     contract: Any,
+    reach_bps: float,
     bids: Ints,
     bid_columns: Floats,
     asks: Ints,
     ask_columns: Floats,
-) -> None:
-    """Read both sides of a book, best first; each array has room for one level more."""
+) -> tuple[int, int, int, int]:
+    """Read both sides of a book, best first; each array has room for one level more.
+
+    Returns the best bid and ask, ticks, and the levels of both sides, 0 if those are no prices.
+    """
     state = state_row[0]
-    _copy_side(state, blocks, directory, 0, bids, bid_columns[1])
-    _copy_side(state, blocks, directory, 1, asks, ask_columns[1])
-    _complete(contract, bids, bid_columns)
-    _complete(contract, asks, ask_columns)
+    bid, ask = ~_first_key(state, blocks, directory, 0), _first_key(state, blocks, directory, 1)
+    if not 0 < bid < ask:
+        return bid, ask, 0, 0
+    ticks = reach_bps * (float(bid) + float(ask)) / 2e4 + 1.0  # one more: the mid may be between
+    span = np.int64(ticks) if ticks < _FAR_TICKS else np.int64(_FAR_TICKS)
+    bid_count = _copy_side(state, blocks, directory, 0, span, bids, bid_columns[1])
+    ask_count = _copy_side(state, blocks, directory, 1, span, asks, ask_columns[1])
+    _complete(contract, bids, bid_columns, bid_count)
+    _complete(contract, asks, ask_columns, ask_count)
+    return bid, ask, bid_count, ask_count
+
+
+@kernel
+def _first_key(state: Any, blocks: Any, directory: Any, s: int) -> int:
+    """Return the key of the best level of a side that has levels."""
+    for w in range(len(state.word[s])):
+        if state.word[s, w] != 0:
+            for offset in range(w << 6, (w + 1) << 6):
+                if state.quantity[s, offset] > 0.0:
+                    return state.base[s] + offset  # type: ignore[no-any-return]
+    return blocks[directory[2 + s, 0]].key[0]  # type: ignore[no-any-return]
 
 
 @kernel
 def _copy_side(
-    state: Any, blocks: Any, directory: Any, s: int, ticks: Ints, quantities: Floats
-) -> None:
-    """Copy the levels of a side, best first."""
+    state: Any, blocks: Any, directory: Any, s: int, span: int, ticks: Ints, quantities: Floats
+) -> int:
+    """Copy the levels of a side, best first, and return how many.
+
+    It stops between words of the window, or blocks, that begin more than `span` ticks behind
+    the best level, once it has the least number.
+    """
     mask = s - 1  # keys of bids are the complement of their ticks
     base = state.base[s]
     count = np.uint64(0)  # unsigned: an index that may be negative costs as much as the copy
@@ -198,6 +258,8 @@ def _copy_side(
         if state.word[s, w] == 0:
             continue
         first = np.uint64(w << 6)
+        if count >= LEAST_LEVELS and base + np.int64(first) - (ticks[0] ^ mask) > span:
+            return np.int64(count)  # type: ignore[return-value]
         for i in range(np.uint64(64)):
             quantity = state.quantity[s, first + i]
             ticks[count] = (base + np.int64(first + i)) ^ mask  # kept only where there is a
@@ -205,20 +267,22 @@ def _copy_side(
             count += np.uint64(quantity > 0.0)
     for at in range(state.blocks[s]):
         block = blocks[directory[2 + s, at]]
+        if count >= LEAST_LEVELS and np.uint64(block.key[0] - (ticks[0] ^ mask)) > np.uint64(span):
+            return np.int64(count)  # type: ignore[return-value]
         levels = np.uint64(block.count)
         for i in range(levels):
             ticks[count + i] = block.key[i] ^ mask
         for i in range(levels):
             quantities[count + i] = block.quantity[i]
         count += levels
+    return np.int64(count)  # type: ignore[return-value]
 
 
 @kernel
-def _complete(contract: Any, ticks: Ints, columns: Floats) -> None:
-    """Fill prices, notionals and running sums from ticks and quantities, but for the spare."""
+def _complete(contract: Any, ticks: Ints, columns: Floats, count: int) -> None:
+    """Fill prices, notionals and running sums of so many levels from ticks and quantities."""
     unit = contract[0]
     units, scale, size = unit.units, unit.scale, unit.size
-    count = len(ticks) - 1
     prices, quantities, notionals = columns[0], columns[1], columns[2]
     running_notionals, running_bases = columns[3], columns[4]
     for i in range(count):

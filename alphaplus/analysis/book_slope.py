@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from alphaplus.analysis.book_levels import BookLevels, Floats, Ints
+from alphaplus.analysis.book_levels import LEAST_LEVELS, BookLevels, Floats, Ints
 from alphaplus.analysis.distance import EDGE_BPS, Distances, distances_bps
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.streaming import above_zero, whole_number
@@ -102,6 +102,7 @@ class BookSlope(Measure):
     ) -> None:
         self._levels = whole_number("levels", levels, 1, 1_000)
         self._within = Distances("elasticity_bps", (elasticity_bps,))
+        self.reach_bps = self._within.bps[0] if levels <= LEAST_LEVELS else math.inf
         self._unit = above_zero("unit", float(instrument.lot_size) if unit is None else unit)
         self._instrument = instrument
         self._sums = np.empty((2, 3))  # slope, elasticity, best quantity of bids and asks

@@ -136,6 +136,7 @@ class Clusters(Measure):
         self._instrument = instrument
         self._state = np.zeros(1, dtype=_STATE)
         row = self._state[0]
+        self.reach_bps = range_bps
         distance = Fraction(repr(float(range_bps))) / 10_000
         row["range_numerator"], row["range_denominator"] = distance.as_integer_ratio()
         row["eps"] = eps_bps / 2e4

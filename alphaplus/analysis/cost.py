@@ -28,6 +28,8 @@ from alphaplus.jit import kernel
 
 NOTIONALS: Final = (1e4, 1e5, 1e6, 5e6)
 SLIPPAGES_BPS: Final = (1.0, 5.0, 10.0, 25.0, 50.0)
+USUAL_REACH_BPS: Final = 50.0
+"""Distance within which most orders fill; the rest of the book is read for those that do not."""
 _SLACK_BPS: Final = 1e-9  # of a VWAP that equals its limit but for rounding
 _NO_BOOK: Final = "a book with both sides"
 
@@ -142,19 +144,17 @@ def fills(book: BookLevels, taken: Side, wanted: Floats, *, by_base: bool = Fals
     """
     side = book.asks if taken is Side.ASK else book.bids
     found = np.empty((len(wanted), 6))
-    _fill(
-        side.ticks,
-        side.prices,
-        side.running_notionals,
-        side.running_bases,
-        side.known_tick,
-        book.mid,
-        -int(taken),
-        wanted,
-        by_base,
-        found,
-    )
-    return found
+    is_filled = _fill(*side, book.mid, -int(taken), wanted, by_base, found)
+    if is_filled or book.rest is None:
+        return found
+    return fills(book.whole(), taken, wanted, by_base=by_base)
+
+
+def fills_of_both(book: BookLevels, wanted: Floats) -> Floats:
+    """Return the fills of buyers, then sellers, of several notionals: shape (2, amounts, 6)."""
+    found = np.empty((2, len(wanted), 6))
+    are_filled = _fill_both(*book.asks, *book.bids, book.mid, wanted, found)
+    return found if are_filled or book.rest is None else fills_of_both(book.whole(), wanted)
 
 
 def cost_of_notional(book: BookLevels, taken: Side, notional: float) -> FillCost | None:
@@ -174,12 +174,8 @@ def cost_of_base(book: BookLevels, taken: Side, base: float) -> FillCost | None:
 def cost_curve(book: BookLevels, notionals: Sequence[float] = NOTIONALS) -> CostCurve:
     """Return the cost of several notionals on both sides; ConfigError unless above 0."""
     ordered = all_above_zero("notionals", notionals)
-    wanted = np.array(ordered)
-    return CostCurve(
-        ordered,
-        _fill_costs(fills(book, Side.ASK, wanted)),
-        _fill_costs(fills(book, Side.BID, wanted)),
-    )
+    buys, sells = fills_of_both(book, np.array(ordered))
+    return CostCurve(ordered, _fill_costs(buys), _fill_costs(sells))
 
 
 def notional_within(book: BookLevels, taken: Side, slippage_bps: float) -> tuple[float, bool]:
@@ -188,8 +184,9 @@ def notional_within(book: BookLevels, taken: Side, slippage_bps: float) -> tuple
     0 below half the spread. Truncated, a lower bound, where it reaches beyond the range that
     is known or takes the whole side.
     """
-    found = _within_side(book, taken, np.array([float(slippage_bps)]))
-    return float(found[0, 0]), bool(found[1, 0])
+    found = _within_both(book, np.array([float(slippage_bps)]))
+    notional, truncated = found[0 if taken is Side.ASK else 1, :, 0].tolist()
+    return notional, bool(truncated)
 
 
 class CostToFill(Measure):
@@ -202,14 +199,12 @@ class CostToFill(Measure):
     def __init__(self, instrument: Instrument, *, notionals: Sequence[float] = NOTIONALS) -> None:
         self._notionals = all_above_zero("notionals", notionals)
         self._wanted = np.array(self._notionals)
-        self._found: tuple[Floats, Floats] | None = None
+        self.reach_bps = USUAL_REACH_BPS
+        self._found: Floats | None = None
 
     def observe(self, book: BookLevels) -> None:
         """Fill the grid on both sides of a book."""
-        self._found = (
-            fills(book, Side.ASK, self._wanted),
-            fills(book, Side.BID, self._wanted),
-        )
+        self._found = fills_of_both(book, self._wanted)
 
     def interrupt(self) -> None:
         """Forget the book: it no longer follows the venue's."""
@@ -224,7 +219,7 @@ class CostToFill(Measure):
 
     def missing(self) -> dict[str, str]:
         """Say that there was no book yet."""
-        return {} if self._found else dict.fromkeys(self.values(), _NO_BOOK)
+        return {} if self._found is not None else dict.fromkeys(self.values(), _NO_BOOK)
 
 
 class NotionalWithinSlippage(Measure):
@@ -239,14 +234,12 @@ class NotionalWithinSlippage(Measure):
     ) -> None:
         self._slippages = all_above_zero("slippages_bps", slippages_bps)
         self._limits = np.array(self._slippages)
-        self._found: tuple[Floats, Floats] | None = None
+        self.reach_bps = 2 * self._slippages[-1]  # the last level is worse than the mean
+        self._found: Floats | None = None
 
     def observe(self, book: BookLevels) -> None:
         """Find what each slippage lets through on both sides of a book."""
-        self._found = (
-            _within_side(book, Side.ASK, self._limits),
-            _within_side(book, Side.BID, self._limits),
-        )
+        self._found = _within_both(book, self._limits)
 
     def interrupt(self) -> None:
         """Forget the book: it no longer follows the venue's."""
@@ -256,7 +249,7 @@ class NotionalWithinSlippage(Measure):
         """Return by slippage in bps what a buyer and a seller can fill, and if truncated."""
         if self._found is None:
             return {label(slippage): None for slippage in self._slippages}
-        (buys, buys_truncated), (sells, sells_truncated) = (side.tolist() for side in self._found)
+        (buys, buys_truncated), (sells, sells_truncated) = self._found.tolist()
         rows = zip(buys, sells, map(bool, buys_truncated), map(bool, sells_truncated), strict=True)
         names = ("buy", "sell", "buy_truncated", "sell_truncated")
         return {
@@ -266,24 +259,14 @@ class NotionalWithinSlippage(Measure):
 
     def missing(self) -> dict[str, str]:
         """Say that there was no book yet."""
-        return {} if self._found else dict.fromkeys(self.values(), _NO_BOOK)
+        return {} if self._found is not None else dict.fromkeys(self.values(), _NO_BOOK)
 
 
-def _within_side(book: BookLevels, taken: Side, limits_bps: Floats) -> Floats:
-    side = book.asks if taken is Side.ASK else book.bids
-    found = np.empty((2, len(limits_bps)))
-    _within(
-        side.ticks,
-        side.prices,
-        side.running_notionals,
-        side.running_bases,
-        side.known_tick,
-        book.mid,
-        -int(taken),
-        limits_bps,
-        found,
-    )
-    return found
+def _within_both(book: BookLevels, limits_bps: Floats) -> Floats:
+    """Return for buyers and sellers the notionals within each slippage, and if truncated."""
+    found = np.empty((2, 2, len(limits_bps)))
+    are_bounded = _within_sides(*book.asks, *book.bids, book.mid, limits_bps, found)
+    return found if are_bounded or book.rest is None else _within_both(book.whole(), limits_bps)
 
 
 def _fill_costs(found: Floats) -> tuple[FillCost, ...]:
@@ -304,19 +287,39 @@ def _fill_costs(found: Floats) -> tuple[FillCost, ...]:
 
 
 @kernel
+def _fill_both(
+    ask_ticks: Ints,
+    asks: Floats,
+    known_ask: int,
+    bid_ticks: Ints,
+    bids: Floats,
+    known_bid: int,
+    mid: float,
+    wanted: Floats,
+    found: Floats,
+) -> bool:
+    """Write the fills of buyers and of sellers by notional; False unless all fill."""
+    buys = _fill(ask_ticks, asks, known_ask, mid, 1, wanted, False, found[0])
+    sells = _fill(bid_ticks, bids, known_bid, mid, -1, wanted, False, found[1])
+    return buys and sells
+
+
+@kernel
 def _fill(
     ticks: Ints,
-    prices: Floats,
-    running_notionals: Floats,
-    running_bases: Floats,
+    columns: Floats,
     known_tick: int,
     mid: float,
     sign: int,
     wanted: Floats,
     by_base: bool,
     found: Floats,
-) -> None:
-    """Write the fill of each ascending amount: the six fields of `FillCost`, nan for None."""
+) -> bool:
+    """Write the fill of each ascending amount: the six fields of `FillCost`, nan for None.
+
+    False unless the levels fill all of them.
+    """
+    prices, running_notionals, running_bases = columns[0], columns[3], columns[4]
     running = running_bases if by_base else running_notionals
     levels = len(ticks)
     at = 0
@@ -352,21 +355,42 @@ def _fill(
         fill[3] = at + 1
         fill[4] = 1.0
         fill[5] = sign * ticks[at] > sign * known_tick
+    return at < levels
+
+
+@kernel
+def _within_sides(
+    ask_ticks: Ints,
+    asks: Floats,
+    known_ask: int,
+    bid_ticks: Ints,
+    bids: Floats,
+    known_bid: int,
+    mid: float,
+    limits_bps: Floats,
+    found: Floats,
+) -> bool:
+    """Write what buyers and what sellers can fill; False if that may take all levels."""
+    buys = _within(ask_ticks, asks, known_ask, mid, 1, limits_bps, found[0])
+    sells = _within(bid_ticks, bids, known_bid, mid, -1, limits_bps, found[1])
+    return buys and sells
 
 
 @kernel
 def _within(
     ticks: Ints,
-    prices: Floats,
-    running_notionals: Floats,
-    running_bases: Floats,
+    columns: Floats,
     known_tick: int,
     mid: float,
     sign: int,
     limits_bps: Floats,
     found: Floats,
-) -> None:
-    """Write the largest notional within each ascending slippage, and 1 where truncated."""
+) -> bool:
+    """Write the largest notional within each ascending slippage, and 1 where truncated.
+
+    False if the levels do not bound all of them.
+    """
+    prices, running_notionals, running_bases = columns[0], columns[3], columns[4]
     levels = len(ticks)
     at = 0
     for i in range(len(limits_bps)):
@@ -389,3 +413,4 @@ def _within(
         found[0, i] = quote + part * prices[at]
         last = at if part > 0 or at == 0 else at - 1
         found[1, i] = at > 0 and sign * ticks[last] > sign * known_tick
+    return at < levels

@@ -5,6 +5,7 @@ measured from each side's own best price instead. Beyond the range that the venu
 showed, depth is a lower bound: `truncated`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -130,6 +131,7 @@ class DepthBands(Measure):
             raise ConfigError(f'Expected reference "mid" or "best", was {reference!r}.')
         self._distances = Distances("distances_bps", distances_bps)
         self._reference: Reference = reference
+        self.reach_bps = self._distances.bps[-1] if reference == "mid" else math.inf
         self._found: DepthProfile | None = None
 
     def observe(self, book: BookLevels) -> None:

@@ -78,6 +78,7 @@ class DistanceWeightedImbalance(Measure):
         self._lengths = all_above_zero("lengths_bps", lengths_bps)
         reach = above_zero("cutoff", cutoff)
         self._distances = Distances("lengths_bps", [reach * length for length in self._lengths])
+        self.reach_bps = self._distances.bps[-1]
         self._scales = np.array(self._lengths)
         self._table = np.empty(_FINE + _COARSE)
         self._values = np.full(len(self._lengths), math.nan)

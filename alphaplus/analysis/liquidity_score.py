@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from alphaplus.analysis.book_levels import BookLevels, Floats
-from alphaplus.analysis.cost import fills
+from alphaplus.analysis.cost import USUAL_REACH_BPS, fills_of_both
 from alphaplus.analysis.depth import DepthProfile, depth_profile
 from alphaplus.analysis.distance import Distances
 from alphaplus.analysis.measure import Measure
@@ -31,7 +31,6 @@ from alphaplus.analysis.spread import spread_bps
 from alphaplus.analysis.streaming import above_zero
 from alphaplus.analysis.tape import DayVolume
 from alphaplus.errors import ConfigError
-from alphaplus.events import Side
 from alphaplus.instruments import Instrument
 
 
@@ -198,6 +197,7 @@ class LiquidityScore(Measure):
     ) -> None:
         self._parameters = parameters
         self._plan = _Plan(parameters)
+        self.reach_bps = max(parameters.depth_bps, USUAL_REACH_BPS)
         self._volume = _checked_volume(volume_24h_quote)
         self._inputs: _Inputs | None = None
         self._one_sided = False
@@ -263,9 +263,8 @@ class _Inputs:
 
     spread_bps: float
     depth: DepthProfile
-    buys: Floats
-    """Fills of both notionals, as `cost.fills` returns them."""
-    sells: Floats
+    fills: Floats
+    """Fills of both notionals, as `cost.fills_of_both` returns them."""
 
 
 class _Plan:
@@ -281,8 +280,7 @@ class _Plan:
         return _Inputs(
             spread_bps=spread_bps(int(book.bids.ticks[0]), int(book.asks.ticks[0])),
             depth=depth_profile(book, self._distances),
-            buys=fills(book, Side.ASK, self._wanted),
-            sells=fills(book, Side.BID, self._wanted),
+            fills=fills_of_both(book, self._wanted),
         )
 
 
@@ -299,9 +297,9 @@ def _scores(inputs: _Inputs, volume: float | None, parameters: ScoreParameters) 
             parameters=parameters,
         )
 
-    buys, sells = _slippages(inputs.buys), _slippages(inputs.sells)
+    buys, sells = (_slippages(side) for side in inputs.fills)
     bid, ask = inputs.depth.bid(0), inputs.depth.ask(0)
-    truncated = bool(inputs.buys[:, _TRUNCATED].any() or inputs.sells[:, _TRUNCATED].any())
+    truncated = bool(inputs.fills[:, :, _TRUNCATED].any())
     return Scores(
         total=score(min(bid.notional, ask.notional), (buys[0] + sells[0], buys[1] + sells[1])),
         bid=score(bid.notional, (2 * sells[0], 2 * sells[1])),

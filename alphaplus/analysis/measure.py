@@ -1,5 +1,6 @@
 """What every measure offers, whatever it measures."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -19,6 +20,8 @@ class Measure(ABC):
     """Key of its values in an answer."""
     every_ms: ClassVar[float] = 100.0
     """Venue time between two `observe`."""
+    reach_bps: float = math.inf
+    """Levels farther from the mid may be missing in the books that it looks at."""
     remembers: ClassVar[bool] = True
     """False if its values depend on the last book that it looked at and on what it was told."""
 

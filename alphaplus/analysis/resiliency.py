@@ -131,6 +131,7 @@ class Resiliency(Measure):
         self._label = f"{range_bps:g}bps"
         self._state = np.zeros(1, dtype=_STATE)
         row = self._state[0]
+        self.reach_bps = range_bps
         distance = Fraction(repr(float(range_bps))) / 10_000
         row["range_numerator"], row["range_denominator"] = distance.as_integer_ratio()
         row["tick_units"] = instrument.tick_units

@@ -44,6 +44,7 @@ class StaticPressure(Measure):
         self, instrument: Instrument, *, distances_bps: Sequence[float] = DISTANCES_BPS
     ) -> None:
         self._distances = Distances("distances_bps", distances_bps)
+        self.reach_bps = self._distances.bps[-1]
         self._profile: DepthProfile | None = None
 
     def observe(self, book: BookLevels) -> None:

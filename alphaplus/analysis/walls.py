@@ -184,6 +184,7 @@ class Walls(Measure):
         if persistence > 1:
             raise ConfigError(f"Expected persistence of at most 1, was {persistence}.")
         self._instrument = instrument
+        self.reach_bps = range_bps
         self._state = np.zeros(1, dtype=_STATE)
         row = self._state[0]
         distance = Fraction(repr(float(range_bps))) / 10_000

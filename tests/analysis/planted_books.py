@@ -42,14 +42,7 @@ def book_of(
         quantities = np.array([quantity for _, quantity in ordered], dtype=np.float64)
         end = known[s] if known else (-(2**62), 2**62)[s]
         sides.append(side_levels(instrument, ticks, quantities, end))
-    return BookLevels(
-        instrument=instrument,
-        ts_event=ts_ns,
-        ts_recv=ts_ns,
-        sequence=1,
-        bids=sides[0],
-        asks=sides[1],
-    )
+    return BookLevels.from_sides(instrument, *sides, ts_event=ts_ns, ts_recv=ts_ns, sequence=1)
 
 
 def trades_of(rows: Sequence[tuple[int, int, float, int]]) -> TradeArray:

@@ -82,16 +82,7 @@ def test_planted_walls_are_found_and_nothing_else() -> None:
         sides = [side_levels(INSTRUMENT, ticks[k], sizes[k], 0) for k in (0, 1)]
         walls = Walls(INSTRUMENT)
         for ts in (START, START + 3 * SECOND):
-            walls.observe(
-                BookLevels(
-                    instrument=INSTRUMENT,
-                    ts_event=ts,
-                    ts_recv=ts,
-                    sequence=1,
-                    bids=sides[0],
-                    asks=sides[1],
-                )
-            )
+            walls.observe(BookLevels.from_sides(INSTRUMENT, *sides, ts_event=ts))
         prices = [wall.price for wall in walls.walls()]
         found += len(prices)
         right += float(ticks[s][at]) in prices
