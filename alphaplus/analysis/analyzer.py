@@ -23,9 +23,9 @@ ALL_MEASURES: Final = MeasureParameters()
 
 @dataclass(slots=True)
 class _Turn:
-    """A measure that looks at whole books, and the venue time of its next turn, ns."""
+    """Measures that look at whole books at the same times, and when they do next, ns."""
 
-    measure: Measure
+    measures: list[Measure]
     every_ns: int
     due: int = 0
 
@@ -53,8 +53,12 @@ class Analyzer:
         self._waiting: list[Tape] = []
         self._told = [m for m in every if type(m).told is not Measure.told]
         self._instant = [m for m in looking if not m.remembers]
-        self._turns = [_Turn(m, round(m.every_ms * 1e6)) for m in looking if m.remembers or eager]
-        self._reach_bps = max((turn.measure.reach_bps for turn in self._turns), default=0.0)
+        regular = [m for m in looking if m.remembers or eager]
+        self._reach_bps = max((m.reach_bps for m in regular), default=0.0)
+        self._turns = [
+            _Turn([m for m in regular if m.every_ms == every_ms], round(every_ms * 1e6))
+            for every_ms in sorted({m.every_ms for m in regular})
+        ]
         self.due = 0 if self._turns else NEVER
         """Venue time, ns, from which the next book is due to be looked at."""
 
@@ -88,7 +92,8 @@ class Analyzer:
             if ts_event >= turn.due:
                 turn.due = (ts_event // turn.every_ns + 1) * turn.every_ns
                 if levels is not None:
-                    turn.measure.observe(levels)
+                    for measure in turn.measures:
+                        measure.observe(levels)
         self.due = min(turn.due for turn in self._turns)
 
     def refresh(self, book: L2Book) -> None:

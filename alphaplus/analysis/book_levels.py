@@ -77,6 +77,10 @@ class BookLevels(NamedTuple):
     sequence: int
     bids: SideLevels
     asks: SideLevels
+    bid_tick: int
+    """Best bid."""
+    ask_tick: int
+    """Best ask."""
     mid: float
     """The mean of best bid and best ask, in quote currency."""
     rest: L2Book | None = None
@@ -111,6 +115,8 @@ class BookLevels(NamedTuple):
             sequence,
             SideLevels(bids[:bid_count], bid_columns[:, :bid_count], worst_bid),
             SideLevels(asks[:ask_count], ask_columns[:, :ask_count], worst_ask),
+            bid,
+            ask,
             contract.price(bid + ask) / 2,
             None if is_whole else book,
         )
@@ -127,9 +133,9 @@ class BookLevels(NamedTuple):
         sequence: int = 0,
     ) -> Self:
         """Make a book of sides that are not crossed."""
-        twice_mid = int(bids.ticks[0]) + int(asks.ticks[0])
-        mid = _contract(instrument).price(twice_mid) / 2
-        return cls(instrument, ts_event, ts_recv, sequence, bids, asks, mid)
+        bid, ask = int(bids.ticks[0]), int(asks.ticks[0])
+        mid = _contract(instrument).price(bid + ask) / 2
+        return cls(instrument, ts_event, ts_recv, sequence, bids, asks, bid, ask, mid)
 
     def whole(self) -> "BookLevels":
         """Return all levels; the book must not have changed since this was read."""

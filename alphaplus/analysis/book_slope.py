@@ -111,14 +111,11 @@ class BookSlope(Measure):
 
     def observe(self, book: BookLevels) -> None:
         """Take the slopes of a book."""
-        bids, asks, mid = book.bids, book.asks, book.mid
-        bid_tick, ask_tick = int(bids.ticks[0]), int(asks.ticks[0])
-        bid_limit, ask_limit = self._within.limits(bid_tick, ask_tick)[:, 0].tolist()
-        for side, sign, limit, row in ((bids, -1, bid_limit, 0), (asks, 1, ask_limit, 1)):
-            sizes = side.ticks, side.prices, side.quantities, side.running_notionals
-            _slopes(*sizes, mid, sign, limit, self._levels, self._unit, self._sums[row])
-        self._spread_ticks = ask_tick - bid_tick
-        self._truncated = bid_limit < bids.known_tick or ask_limit > asks.known_tick
+        limits = self._within.limits(book.bid_tick, book.ask_tick)
+        self._truncated = _slopes(
+            *book.bids, *book.asks, book.mid, limits, self._levels, self._unit, self._sums
+        )
+        self._spread_ticks = book.ask_tick - book.bid_tick
 
     def interrupt(self) -> None:
         """Forget the book: it no longer follows the venue's."""
@@ -170,10 +167,29 @@ class BookSlope(Measure):
 
 @kernel
 def _slopes(
+    bid_ticks: Ints,
+    bids: Floats,
+    known_bid: int,
+    ask_ticks: Ints,
+    asks: Floats,
+    known_ask: int,
+    mid: float,
+    limits: Ints,
+    levels: int,
+    unit: float,
+    sums: Floats,
+) -> bool:
+    """Write what `_slopes_of_side` says of bids and asks; return whether a limit is not known."""
+    bid_limit, ask_limit = limits[0, 0], limits[1, 0]
+    _slopes_of_side(bid_ticks, bids, mid, -1, bid_limit, levels, unit, sums[0])
+    _slopes_of_side(ask_ticks, asks, mid, 1, ask_limit, levels, unit, sums[1])
+    return bid_limit < known_bid or ask_limit > known_ask
+
+
+@kernel
+def _slopes_of_side(
     ticks: Ints,
-    prices: Floats,
-    quantities: Floats,
-    running_notionals: Floats,
+    columns: Floats,
     mid: float,
     sign: int,
     limit: int,
@@ -182,6 +198,7 @@ def _slopes(
     out: Floats,
 ) -> None:
     """Write slope, elasticity up to a tick, and best quantity in units; sign -1 for bids."""
+    prices, quantities, running_notionals = columns[0], columns[1], columns[3]
     count = 0
     end = len(ticks)
     while count < end:  # the first level beyond the limit

@@ -8,7 +8,7 @@ showed, depth is a lower bound: `truncated`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,7 @@ class Depth:
     truncated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DepthProfile:
+class DepthProfile(NamedTuple):
     """Depth of both sides at several distances, ascending.
 
     Both arrays have shape (2, distances): bids, then asks.
@@ -104,12 +103,10 @@ def depth_profile(
     book: BookLevels, distances: Distances, reference: Reference = "mid"
 ) -> DepthProfile:
     """Return the depth of a book at several distances."""
-    bids, asks = book.bids, book.asks
-    limits = distances.limits(int(bids.ticks[0]), int(asks.ticks[0]), reference)
+    limits = distances.limits(book.bid_tick, book.ask_tick, reference)
     notionals = np.empty(limits.shape)
     truncated = np.empty(limits.shape, dtype=np.bool_)
-    sides = bids.ticks, bids.running_notionals, asks.ticks, asks.running_notionals
-    _depths(*sides, bids.known_tick, asks.known_tick, limits, notionals, truncated)
+    _depths(*book.bids, *book.asks, limits, notionals, truncated)
     return DepthProfile(distances.bps, notionals, truncated)
 
 
@@ -156,18 +153,18 @@ class DepthBands(Measure):
 @kernel
 def _depths(
     bid_ticks: Ints,
-    bid_running: Floats,
-    ask_ticks: Ints,
-    ask_running: Floats,
+    bids: Floats,
     known_bid: int,
+    ask_ticks: Ints,
+    asks: Floats,
     known_ask: int,
     limits: Ints,
     notionals: Floats,
     truncated: Any,
 ) -> None:
     """Write what both sides hold up to their limits, which go outward from the touch."""
-    _side_depths(bid_ticks, bid_running, -1, limits[0], notionals[0])
-    _side_depths(ask_ticks, ask_running, 1, limits[1], notionals[1])
+    _side_depths(bid_ticks, bids[3], -1, limits[0], notionals[0])
+    _side_depths(ask_ticks, asks[3], 1, limits[1], notionals[1])
     for i in range(limits.shape[1]):
         truncated[0, i] = limits[0, i] < known_bid
         truncated[1, i] = limits[1, i] > known_ask

@@ -56,6 +56,7 @@ class Distance:
 class Distances:
     """Several distances in ascending order, whose limits are found in one call.
 
+    Those of the last touch are remembered: most books are looked at before it moves.
     Raises ConfigError, naming the parameter `name`, unless all are above 0 and finite.
     """
 
@@ -66,9 +67,18 @@ class Distances:
         self._highest = _INT64_MAX // largest  # of twice a price, so that int64 suffices
         rows = [(item.numerator, item.denominator) for item in self._exact]
         self._ratios = np.array(rows if self._highest > 0 else [], dtype=np.int64)
+        self._touch: tuple[int, int, Reference] | None = None
+        self._limits = np.empty((2, len(self.bps)), dtype=np.int64)
 
     def limits(self, bid_tick: int, ask_tick: int, reference: Reference = "mid") -> Ints:
         """Return the last ticks within each distance, shape (2, distances): bids, asks."""
+        touch = (bid_tick, ask_tick, reference)
+        if touch != self._touch:
+            self._limits = self._find(bid_tick, ask_tick, reference)
+            self._touch = touch
+        return self._limits
+
+    def _find(self, bid_tick: int, ask_tick: int, reference: Reference) -> Ints:
         is_mid = reference == "mid"
         twice_bid = bid_tick + (ask_tick if is_mid else bid_tick)
         twice_ask = ask_tick + (bid_tick if is_mid else ask_tick)

@@ -88,7 +88,7 @@ class DistanceWeightedImbalance(Measure):
     def observe(self, book: BookLevels) -> None:
         """Weigh the levels of a book."""
         bids, asks = book.bids, book.asks
-        limits = self._distances.limits(int(bids.ticks[0]), int(asks.ticks[0]))
+        limits = self._distances.limits(book.bid_tick, book.ask_tick)
         sides = bids.ticks, bids.notionals, asks.ticks, asks.notionals
         _weigh(*sides, limits, self._scales, self._table, self._values)
         self._has_book = True

@@ -82,7 +82,7 @@ def analyze_liquidity(
         sequence=book.sequence,
         notional=float(notional),
         mid=book.mid,
-        spread_bps=spread_bps(int(book.bids.ticks[0]), int(book.asks.ticks[0])),
+        spread_bps=spread_bps(book.bid_tick, book.ask_tick),
         depth=depth_profile(book, Distances("distances_bps", distances_bps)),
         buy=buy,
         sell=sell,

@@ -18,7 +18,7 @@ asks, what a buyer meets. For a symmetric book all three agree.
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
@@ -257,8 +257,7 @@ class LiquidityScore(Measure):
         return {} if found.total.score is not None else {"score": "the volume of 24 hours"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Inputs:
+class _Inputs(NamedTuple):
     """What the scores of one book are made of."""
 
     spread_bps: float
@@ -278,7 +277,7 @@ class _Plan:
     def inputs(self, book: BookLevels) -> _Inputs:
         """Read a book."""
         return _Inputs(
-            spread_bps=spread_bps(int(book.bids.ticks[0]), int(book.asks.ticks[0])),
+            spread_bps=spread_bps(book.bid_tick, book.ask_tick),
             depth=depth_profile(book, self._distances),
             fills=fills_of_both(book, self._wanted),
         )
