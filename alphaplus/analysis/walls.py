@@ -573,6 +573,7 @@ def _look(
     step = -1 if s == 0 else 1
     count = _count_within(ticks, step, limit)
     found = np.empty(_SLOTS, dtype=np.int64)
+    begins = np.empty(_SLOTS, dtype=np.int64)
     logs = np.empty(_SLOTS)
     buckets = 0
     depth = largest = 0.0
@@ -580,14 +581,10 @@ def _look(
     while i < count and buckets < _SLOTS:
         bucket = _bucket_of(state, s, ticks[i])
         far = _near_tick(state, s, bucket) + step * (st.width - 1)
-        total = peak = 0.0
-        peak_tick = ticks[i]
+        begin = i
         while i < count and step * (far - ticks[i]) >= 0:
-            total += notionals[i]
-            if notionals[i] > peak:
-                peak = notionals[i]
-                peak_tick = ticks[i]
             i += 1
+        total = _sum_of(notionals, begin, i)
         if not total > 0:
             continue
         j = bucket & (_SLOTS - 1)
@@ -597,8 +594,8 @@ def _look(
             slots[s, j].bucket = bucket
         slots[s, j].look = st.looks
         slots[s, j].now = total
-        slots[s, j].now_tick = peak_tick
         found[buckets] = j
+        begins[buckets] = begin
         buckets += 1
         depth += total
         largest = max(largest, total)
@@ -623,12 +620,34 @@ def _look(
                 keeps = True
         if enters or slot.met > 0 or slot.pending > 0:
             holds = keeps if slot.is_wall == 1 else enters
+            end = begins[b + 1] if b + 1 < buckets else i
+            slot.now_tick = ticks[_largest(notionals, begins[b], end)]
             _follow(state, slot, ended, ring, s, holds, share, z, ticks[0], limit)
     for j in range(_SLOTS):
         slot = slots[s, j]
         if slot.look != st.looks and (slot.met > 0 or slot.pending > 0):
             slot.now = 0.0
             _follow(state, slot, ended, ring, s, False, 0.0, np.nan, ticks[0], limit)
+
+
+@kernel
+def _sum_of(values: Floats, begin: int, end: int) -> float:
+    """Return the sum of some values; two at a time, as an addition waits for the one before."""
+    total = other = 0.0
+    for i in range(begin, end - 1, 2):
+        total += values[i]
+        other += values[i + 1]
+    return total + other if (end - begin) % 2 == 0 else total + other + values[end - 1]
+
+
+@kernel
+def _largest(values: Floats, begin: int, end: int) -> int:
+    """Return the first place of the largest of some values."""
+    at = begin
+    for i in range(begin + 1, end):
+        if values[i] > values[at]:
+            at = i
+    return at
 
 
 @kernel
