@@ -88,13 +88,14 @@ class Analyzer:
     def observe(self, book: L2Book, ts_event: int) -> None:
         """Let every measure whose turn it is look at the book, as of `ts_event` (ns)."""
         levels = BookLevels.of(book, self._reach_bps)
+        self.due = NEVER
         for turn in self._turns:
             if ts_event >= turn.due:
                 turn.due = (ts_event // turn.every_ns + 1) * turn.every_ns
                 if levels is not None:
                     for measure in turn.measures:
                         measure.observe(levels)
-        self.due = min(turn.due for turn in self._turns)
+            self.due = min(self.due, turn.due)
 
     def refresh(self, book: L2Book) -> None:
         """Let the measures without memory look at the book as it is now."""

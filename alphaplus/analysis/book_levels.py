@@ -45,27 +45,32 @@ class SideLevels(NamedTuple):
     @property
     def prices(self) -> Floats:
         """In quote currency."""
-        return self.columns[0]
+        row: Floats = self.columns[0]
+        return row
 
     @property
     def quantities(self) -> Floats:
         """In the venue's own unit."""
-        return self.columns[1]
+        row: Floats = self.columns[1]
+        return row
 
     @property
     def notionals(self) -> Floats:
         """In quote currency: price x quantity x contract size, or contracts x contract value."""
-        return self.columns[2]
+        row: Floats = self.columns[2]
+        return row
 
     @property
     def running_notionals(self) -> Floats:
         """Sum of the notionals of this level and all better ones."""
-        return self.columns[3]
+        row: Floats = self.columns[3]
+        return row
 
     @property
     def running_bases(self) -> Floats:
         """The same sum in base units: quantity x contract size, or notional / price."""
-        return self.columns[4]
+        row: Floats = self.columns[4]
+        return row
 
 
 class BookLevels(NamedTuple):
@@ -229,7 +234,7 @@ def _read_sides(
     if not 0 < bid < ask:
         return bid, ask, 0, 0
     ticks = reach_bps * (float(bid) + float(ask)) / 2e4 + 1.0  # one more: the mid may be between
-    span = np.int64(ticks) if ticks < _FAR_TICKS else np.int64(_FAR_TICKS)
+    span = int(ticks) if ticks < _FAR_TICKS else _FAR_TICKS
     bid_count = _copy_side(state, blocks, directory, 0, span, bids, bid_columns[1])
     ask_count = _copy_side(state, blocks, directory, 1, span, asks, ask_columns[1])
     _complete(contract, bids, bid_columns, bid_count)

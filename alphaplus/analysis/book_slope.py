@@ -183,7 +183,7 @@ def _slopes(
     bid_limit, ask_limit = limits[0, 0], limits[1, 0]
     _slopes_of_side(bid_ticks, bids, mid, -1, bid_limit, levels, unit, sums[0])
     _slopes_of_side(ask_ticks, asks, mid, 1, ask_limit, levels, unit, sums[1])
-    return bid_limit < known_bid or ask_limit > known_ask
+    return bool(bid_limit < known_bid or ask_limit > known_ask)
 
 
 @kernel

@@ -45,12 +45,21 @@ class Depth:
 class DepthProfile(NamedTuple):
     """Depth of both sides at several distances, ascending.
 
-    Both arrays have shape (2, distances): bids, then asks.
+    All arrays have shape (2, distances): bids, then asks.
     """
 
     distances_bps: tuple[float, ...]
     notionals: Floats
-    truncated: npt.NDArray[np.bool_]
+    limits: Ints
+    """The last ticks within each distance."""
+    known: tuple[int, int]
+    """The last ticks up to which the sides are known."""
+
+    @property
+    def truncated(self) -> npt.NDArray[np.bool_]:
+        """Whether a depth is a lower bound, as its distance is beyond what is known."""
+        (bids, asks), (known_bid, known_ask) = self.limits, self.known
+        return np.array((bids < known_bid, asks > known_ask))
 
     @property
     def bid_notionals(self) -> Floats:
@@ -105,9 +114,9 @@ def depth_profile(
     """Return the depth of a book at several distances."""
     limits = distances.limits(book.bid_tick, book.ask_tick, reference)
     notionals = np.empty(limits.shape)
-    truncated = np.empty(limits.shape, dtype=np.bool_)
-    _depths(*book.bids, *book.asks, limits, notionals, truncated)
-    return DepthProfile(distances.bps, notionals, truncated)
+    bids, asks = book.bids, book.asks
+    _depths(bids.ticks, bids.columns, asks.ticks, asks.columns, limits, notionals)
+    return DepthProfile(distances.bps, notionals, limits, (bids.known_tick, asks.known_tick))
 
 
 class DepthBands(Measure):
@@ -154,20 +163,14 @@ class DepthBands(Measure):
 def _depths(
     bid_ticks: Ints,
     bids: Floats,
-    known_bid: int,
     ask_ticks: Ints,
     asks: Floats,
-    known_ask: int,
     limits: Ints,
     notionals: Floats,
-    truncated: Any,
 ) -> None:
     """Write what both sides hold up to their limits, which go outward from the touch."""
     _side_depths(bid_ticks, bids[3], -1, limits[0], notionals[0])
     _side_depths(ask_ticks, asks[3], 1, limits[1], notionals[1])
-    for i in range(limits.shape[1]):
-        truncated[0, i] = limits[0, i] < known_bid
-        truncated[1, i] = limits[1, i] > known_ask
 
 
 @kernel

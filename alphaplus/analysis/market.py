@@ -35,6 +35,7 @@ MAX_WAITING: Final = 256
 """Rows of quotes and trades that wait for the book's next message."""
 
 _NO_TOPS: Final = np.empty(0, dtype=TOP)
+_NO_QUOTES: Final = np.empty(0, dtype=QUOTE)
 _FIRST_ROWS: Final = 4
 _SNAPSHOT_END: Final = int(Kind.SNAPSHOT_END)
 _STATUS: Final = int(Kind.STATUS)
@@ -62,7 +63,10 @@ class Market:
         self._stale_after_ms = stale_after_ms
         self._was_synced = False
         self._unaudited = 0
+        self._has_quotes = False  # of the venue, in the pieces that wait to be judged
         self._best_levels = self._free_levels = np.empty(_FIRST_ROWS, dtype=BEST_LEVELS)
+        self._tops: list[TopArray] = []
+        self._quotes: list[QuoteArray] = []
         self._top: np.void | None = None
         self._is_refreshed = False
         self._waiting: list[EventArray] = []
@@ -92,14 +96,17 @@ class Market:
             had_tickers = self._splitter.has_tickers
             piece = self._splitter.read(events, begin, self.analyzer.due)
             if piece.status is not None:
+                self._judge()
                 self._take_status(piece.status)
             else:
                 if self._splitter.has_tickers != had_tickers:
+                    self._judge()
                     self.analyzer.interrupt()  # from here on the quotes are the venue's own
                 self._take(events[begin : piece.end], piece)
                 if piece.has_day_volume:
                     self.analyzer.tell(self._splitter.day_volume)
             begin = piece.end
+        self._judge()
         self.analyzer.settle()
         strange = int(self._splitter.last["strange_times"][0])
         if strange != self._strange_times:
@@ -180,14 +187,16 @@ class Market:
         self._free_levels = self._best_levels
 
     def _take(self, events: EventArray, piece: Piece) -> None:
-        tops = self._apply_to_book(events) if piece.has_levels else _NO_TOPS
+        tops = _NO_TOPS
+        if piece.has_levels:
+            self._is_refreshed = False
+            tops = self.book.apply(events, self._free_levels)
+            self._tops.append(tops)
         quotes = piece.quotes
-        if self._splitter.has_tickers:
-            self.audit.observe(tops, quotes)
+        self._has_quotes = self._splitter.has_tickers
+        if self._has_quotes:
+            self._quotes.append(quotes)
         else:
-            if self._unaudited < AUDIT_PATIENCE:
-                self._unaudited += len(tops)
-                self.audit.observe(tops, quotes)
             quotes = quotes_of(tops)
         best_levels = self._free_levels[: len(tops)]
         self._free_levels = self._free_levels[len(tops) :]
@@ -202,16 +211,24 @@ class Market:
         if len(tops) and self._splitter.book_ts_event >= self.analyzer.due:
             self.analyzer.observe(self.book, self._splitter.book_ts_event)
 
-    def _apply_to_book(self, events: EventArray) -> TopArray:
-        self._is_refreshed = False
-        tops = self.book.apply(events, self._free_levels)
+    def _judge(self) -> None:
+        """Audit the touches of the pieces since the last time, and keep the newest."""
+        tops = join_rows(self._tops) if self._tops else _NO_TOPS
+        if self._has_quotes:
+            quotes = join_rows(self._quotes) if self._quotes else _NO_QUOTES
+            self.audit.observe(tops, quotes)
+        else:
+            waiting = tops[: AUDIT_PATIENCE - self._unaudited]
+            self._unaudited += len(waiting)
+            self.audit.observe(waiting, _NO_QUOTES)
         if len(tops):
             self._top = last = tops[-1]
             self.ts_event, self.ts_recv = int(last["ts_event"]), int(last["ts_recv"])
             self.crossed_messages += int(np.count_nonzero(tops["crossed"]))
-        elif not self.book.is_valid:
+        if not self.book.is_valid:
             self._top = None
-        return tops
+        self._tops.clear()
+        self._quotes.clear()
 
     def _take_status(self, status: FeedStatus) -> None:
         if status is FeedStatus.RESYNC:
@@ -238,9 +255,20 @@ def _has_news(kinds: Any) -> bool:
 def quotes_of(tops: TopArray) -> QuoteArray:
     """Return the touches of a book as quotes, for a venue that sends none."""
     quotes = np.empty(len(tops), dtype=QUOTE)
-    for name in QUOTE.names or ():
-        quotes[name] = tops[name]
+    _copy_touches(tops, quotes)
     return quotes
+
+
+@kernel
+def _copy_touches(tops: Any, quotes: Any) -> None:
+    for i in range(len(tops)):
+        quotes[i].ts_event = tops[i].ts_event
+        quotes[i].ts_recv = tops[i].ts_recv
+        quotes[i].sequence = tops[i].sequence
+        quotes[i].bid_tick = tops[i].bid_tick
+        quotes[i].ask_tick = tops[i].ask_tick
+        quotes[i].bid_quantity = tops[i].bid_quantity
+        quotes[i].ask_quantity = tops[i].ask_quantity
 
 
 def is_level(events: EventArray) -> npt.NDArray[np.bool_]:

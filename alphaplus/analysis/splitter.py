@@ -7,8 +7,7 @@ quote, and the two never mix in one series.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -65,6 +64,10 @@ _UNKNOWN_AT_FIRST: Final = (
     "volume_24h",
     "turnover_24h",
 )
+_TS_EVENT, _BOOK_TS_EVENT, _HAS_TICKERS = (
+    (SPLIT.names or ()).index(name) for name in ("ts_event", "book_ts_event", "has_tickers")
+)
+"""Places in the row, all of whose fields have 8 bytes: a memoryview is read fastest."""
 _FIRST_ROWS: Final = 64
 _TOLD: Final = -2
 
@@ -75,8 +78,7 @@ Such an event counts as of the moment at which it was received.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Rows `begin..end` of a batch; its arrays hold until the next batch is read."""
 
     end: int
@@ -99,6 +101,7 @@ class EventSplitter:
         """Counts and last values: nan (0 for times and ticks) while unknown."""
         for name in _UNKNOWN_AT_FIRST:
             self.last[name] = np.nan
+        self._words = self.last.view(np.int64).data
         self._quotes = np.empty(_FIRST_ROWS, dtype=QUOTE)
         self._trades = np.empty(_FIRST_ROWS, dtype=TRADE)
         self._free_quotes, self._free_trades = self._quotes, self._trades
@@ -106,12 +109,12 @@ class EventSplitter:
     @property
     def ts_event(self) -> int:
         """The newest venue time that the stream has shown, ns; it never goes back."""
-        return int(self.last["ts_event"][0])
+        return self._words[_TS_EVENT]
 
     @property
     def book_ts_event(self) -> int:
         """Venue time of the last message of the book, ns."""
-        return int(self.last["book_ts_event"][0])
+        return self._words[_BOOK_TS_EVENT]
 
     @property
     def day_volume(self) -> DayVolume:
@@ -125,7 +128,7 @@ class EventSplitter:
     @property
     def has_tickers(self) -> bool:
         """Whether the venue has sent quotes of its own."""
-        return bool(self.last["has_tickers"][0])
+        return self._words[_HAS_TICKERS] != 0
 
     def read(self, events: EventArray, begin: int, due: int) -> Piece:
         """Read from row `begin` to the end of the piece; `due` is a venue time, ns.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphaplus.analysis.book_levels import BookLevels, SideLevels, side_levels
+from alphaplus.analysis.book_levels import LEAST_LEVELS, BookLevels, SideLevels, side_levels
 from alphaplus.book import L2Book
 from alphaplus.events import EventArray, Side
 from alphaplus.instruments import Instrument
@@ -126,6 +126,41 @@ def test_arrays_are_a_copy_of_the_moment() -> None:
     assert after is not None
     assert before.bids.quantities.tolist() == [1.0]
     assert after.bids.quantities.tolist() == [3.0, 1.0]
+
+
+@given(
+    gaps=st.lists(st.integers(1, 200), min_size=1, max_size=400),
+    reach_bps=st.sampled_from([0.0, 1.0, 25.0, 300.0, np.inf]),
+)
+@settings(max_examples=100)
+def test_a_reach_leaves_out_none_but_far_levels(gaps: list[int], reach_bps: float) -> None:
+    ticks = 100_000 + np.cumsum(gaps)
+    asks = [(int(tick), 1.0 + tick % 7) for tick in ticks]
+    bids = [(200_000 - tick, quantity) for tick, quantity in asks]
+    book = l2_book(LINEAR, bids, asks)
+    whole, part = BookLevels.of(book), BookLevels.of(book, reach_bps)
+    assert whole is not None
+    assert part is not None
+    assert part.mid == whole.mid
+    for found, everything in ((part.bids, whole.bids), (part.asks, whole.asks)):
+        count = len(found.ticks)
+        assert count >= min(LEAST_LEVELS, len(gaps))
+        for name in COLUMNS:
+            assert np.array_equal(getattr(found, name), getattr(everything, name)[:count]), name
+        assert (1e4 * abs(everything.prices[count:] / whole.mid - 1) > reach_bps).all()
+    assert_equal(part.whole().bids, whole.bids)
+    assert_equal(part.whole().asks, whole.asks)
+
+
+def test_rest_of_a_book_that_has_changed_is_refused() -> None:
+    levels = [(1_000 + 10 * i, 1.0) for i in range(1_000)]
+    book = l2_book(LINEAR, [(999, 1.0)], levels)
+    part = BookLevels.of(book, 1.0)
+    assert part is not None
+    assert len(part.asks.ticks) < 1_000
+    book.apply(message([(Side.ASK, 1_000, 2.0)], 6))
+    with pytest.raises(RuntimeError, match="read it again"):
+        part.whole()
 
 
 @given(size=st.sampled_from([0.001, 1.0, 10.0]))

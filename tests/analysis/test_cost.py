@@ -463,3 +463,20 @@ def _exact_round_trips(book: BookLevels) -> list[float]:
         assert sell is not None
         trips.append(float(10_000 * (buy - sell) / twins.mid(book.instrument, bids, asks)))
     return trips
+
+
+@pytest.mark.parametrize("taken", [Side.ASK, Side.BID])
+def test_an_order_beyond_what_was_read_takes_the_rest_of_the_book(taken: Side) -> None:
+    asks = [(10_000 + 10 * i, 1.0) for i in range(1_000)]
+    bids = [(9_999 - 9 * i, 1.0) for i in range(1_000)]
+    book = l2_book(LINEAR, bids, asks)
+    whole, part = BookLevels.of(book), BookLevels.of(book, 1.0)
+    assert whole is not None
+    assert part is not None
+    assert len(part.asks.ticks) < 1_000
+    for size in (1.0, 500.0, 5_000.0):
+        assert cost_of_base(part, taken, size) == cost_of_base(whole, taken, size)
+    for bps in (1.0, 2_000.0, 9_000.0):
+        assert notional_within(part, taken, bps) == notional_within(whole, taken, bps)
+    notionals = (1e3, held(whole, taken) / 2, 2 * held(whole, taken))
+    assert cost_curve(part, notionals) == cost_curve(whole, notionals)
