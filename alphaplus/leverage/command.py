@@ -1,22 +1,20 @@
 """`alphaplus margin`: the engine on one account from standard input."""
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from alphaplus.errors import ConfigError, RiskError
+from alphaplus.leverage.account_input import AccountInput, quote
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-AtLeastZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Symbol = Annotated[str, Field(min_length=1)]
+if TYPE_CHECKING:
+    from alphaplus.leverage.tiers import TierBook
 
 SHOWN: Final = (
     "state",
@@ -28,35 +26,6 @@ SHOWN: Final = (
     "bankruptcy_price",
     "adl_rank",
 )
-
-
-class PositionInput(BaseModel):
-    """One position, as in docs/margin.md."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    symbol: Symbol
-    side: Literal["long", "short"]
-    quantity: AtLeastZero
-    entry_price: Positive
-    mark_price: Positive | None = None
-    leverage: Annotated[float, Field(ge=1, allow_inf_nan=False)]
-    isolated_margin: Number | None = None
-    contract_size: Positive = 1.0
-    inverse: bool | None = None
-    maintenance_margin_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    maintenance_amount: AtLeastZero | None = None
-    taker_fee: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
-
-
-class AccountInput(BaseModel):
-    """One account, as in docs/margin.md."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    margin_mode: Literal["cross", "isolated"]
-    position_mode: Literal["one_way", "hedge"] = "one_way"
-    wallet_balance: Number
-    open_interest: dict[str, AtLeastZero] = Field(default_factory=dict)
-    positions: list[PositionInput]
 
 
 def margin(
@@ -81,25 +50,19 @@ def margin(
 
 def margin_of(text: bytes, venue: str, tiers: Path | None) -> dict[str, Any]:
     """Return the answer as plain values; raises ConfigError that says what is wrong."""
-    from alphaplus.leverage.account import MarginAccount, MarginPosition  # these load the kernels
-    from alphaplus.leverage.account_margin import evaluate_account
-    from alphaplus.leverage.tier_files import read_tiers
-
     wanted = account_input(text)
     try:
-        account = MarginAccount(
-            venue=venue,
-            margin_mode=wanted.margin_mode,
-            position_mode=wanted.position_mode,
-            wallet_balance=wanted.wallet_balance,
-            open_interest=wanted.open_interest,
-            positions=tuple(MarginPosition(**item.model_dump()) for item in wanted.positions),
-        )
-        book = None if tiers is None else read_tiers(tiers, venue=venue)
-        found = evaluate_account(account, book)
+        book = None if tiers is None else read_book(tiers, venue)
+        return quote(wanted, venue, book)
     except RiskError as error:  # of the input, so the user's to correct
         raise ConfigError(str(error)) from error
-    return asdict(found) | {"tiers_hash": None if book is None else book.hash}
+
+
+def read_book(tiers: Path, venue: str) -> "TierBook":
+    """Return the tiers in a file of a venue."""
+    from alphaplus.leverage.tier_files import read_tiers  # this loads the kernels
+
+    return read_tiers(tiers, venue=venue)
 
 
 def account_input(text: bytes) -> AccountInput:

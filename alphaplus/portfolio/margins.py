@@ -24,6 +24,8 @@ class AccountState:
 
     account: Account
     margin: AccountMargin
+    marks: tuple[float | None, ...]
+    """By position, quote currency."""
     wallet: Collateral
     """Wallet and collateral in the settlement asset."""
     down: float | None
@@ -53,10 +55,8 @@ class AccountMargins:
         if wallet.value is not None and wallet.value != known.wallet_balance:
             known = replace(known, wallet_balance=wallet.value)
         arrays = self._arrays
-        arrays.positions["mark"] = [
-            np.nan if marks[item.key].price is None else marks[item.key].price
-            for item in self.account.positions
-        ]
+        prices_at = tuple(marks[item.key].price for item in self.account.positions)
+        arrays.positions["mark"] = [np.nan if price is None else price for price in prices_at]
         if self.account.margin_mode == "cross" or not self.account.positions:
             arrays.wallets[0] = np.nan if wallet.value is None else wallet.value
         margin = margins_of([known], arrays)[0]
@@ -67,6 +67,7 @@ class AccountMargins:
         return AccountState(
             account=self.account,
             margin=margin,
+            marks=prices_at,
             wallet=wallet,
             down=down,
             up=up,

@@ -133,7 +133,7 @@ class PortfolioInputs:
                 for at in np.flatnonzero(held & ~whole)
             )
         found["stress"] = () if self.stress else ("stress scenarios",)
-        found |= self.unknown
+        found |= {kind: phrases for kind, phrases in self.unknown.items() if phrases}
         return {kind: phrases for kind, phrases in found.items() if phrases}
 
     def _of_symbols(self, name: str, mask: Flags) -> tuple[str, ...]:

@@ -53,6 +53,11 @@ class PortfolioRisk:
         if self._times is not None and mark_time is not None:
             self._times[symbol] = mark_time
 
+    def seen(self, symbol: int, mark_time: int) -> None:
+        """Take that a mark still held at `mark_time`, ns."""
+        if self._times is not None:
+            self._times[symbol] = mark_time
+
     def refresh(self, inputs: PortfolioInputs) -> None:
         """Take new inputs of the same symbols at the marks that are held.
 

@@ -12,6 +12,10 @@ from alphaplus.events import FeedStatus
 from alphaplus.instruments import Instrument
 from alphaplus.leverage.tiers import LeverageTier, TierBook, TierTable
 from alphaplus.portfolio.desk import RiskDesk
+from alphaplus.portfolio.desk_settings import DeskSettings
+from alphaplus.portfolio.histories import HistorySet
+from alphaplus.risk.figures import HOUR_NS
+from alphaplus.risk.history_files import CandleHistory
 
 NOW = 1_760_000_000_000_000_000
 STALE_AFTER_MS = 10_000.0
@@ -113,7 +117,7 @@ def risk_row(symbol: str, exchange: str = "binance", **changes: Any) -> np.void:
 
 def desk(*, tiers: bool = True, **options: Any) -> RiskDesk:
     """A desk on which every market has spoken and nothing is missing but histories."""
-    made = RiskDesk(instruments(), stale_after_ms=STALE_AFTER_MS, **options)
+    made = RiskDesk(instruments(), stale_after_ms=STALE_AFTER_MS, settings=DeskSettings(**options))
     for item in made.board.instruments.values():
         made.take_state(state(item.symbol, item.exchange))
         made.take_risk(risk_row(item.symbol, item.exchange))
@@ -144,3 +148,39 @@ def account(*positions: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def approximately(value: float, found: float | None, rel: float = 1e-9) -> bool:
     return found is not None and math.isclose(value, found, rel_tol=rel)
+
+
+def candles(symbol: str, hours: int = 1200, seed: int = 1, scale: float = 0.006) -> CandleHistory:
+    """Hourly candles that end at the price of the tests, an hour before `NOW`."""
+    source = np.random.default_rng(seed)
+    common = np.random.default_rng(0).standard_t(5, hours)
+    returns = scale * (0.8 * common + 0.6 * source.standard_t(5, hours))
+    close = np.exp(np.cumsum(returns))
+    close *= PRICES[symbol] / close[-1]
+    opens = np.concatenate([[close[0]], close[:-1]])
+    wick = np.abs(source.normal(0, scale / 2, (2, hours)))
+    last = NOW // HOUR_NS * HOUR_NS - HOUR_NS
+    return CandleHistory(
+        times=last - HOUR_NS * np.arange(hours - 1, -1, -1, dtype=np.int64),
+        open=opens,
+        high=np.maximum(opens, close) * (1 + wick[0]),
+        low=np.minimum(opens, close) * (1 - wick[1]),
+        close=close,
+        volume=np.full(hours, 1e3),
+    )
+
+
+def history(*keys: str, hours: int = 1200) -> HistorySet:
+    wanted = keys or tuple(item.key for item in instruments())
+    return HistorySet(
+        candles={
+            key: candles(key.partition(":")[2], hours, seed=at + 1) for at, key in enumerate(wanted)
+        }
+    )
+
+
+def modelled(**options: Any) -> RiskDesk:
+    """A desk on which nothing at all is missing."""
+    made = desk(**options)
+    made.set_history(history())
+    return made
