@@ -13,14 +13,17 @@ import orjson
 import ray
 
 from actors import names
+from actors.live_desk import LiveDesk
 from alphaplus.analysis.market_risk import MARKET_RISK
 from alphaplus.analysis.state import COUNTERS, STATE, blank_state, summary
 from alphaplus.errors import StreamClosed
 from alphaplus.instruments import Instrument
 from alphaplus.latency import LatencyHistogram
 from alphaplus.leverage.tiers import TierBook
+from alphaplus.portfolio.accounts import MAIN
 from alphaplus.portfolio.desk import RiskDesk, StressInputs
-from alphaplus.risk.portfolio import Portfolio
+from alphaplus.portfolio.desk_settings import DeskSettings
+from alphaplus.portfolio.scenario_models import Model
 from alphaplus.streams import Endpoint, LatestReceiver, LatestValue, Transport
 
 log = logging.getLogger(__name__)
@@ -36,16 +39,16 @@ class PortfolioRisk:
         instruments: Sequence[Instrument],
         transport: Transport,
         *,
-        default_leverage: float,
+        settings: DeskSettings,
         stale_after_ms: float,
+        dsn: str | None = None,
+        history_reload_s: float = 300.0,
         log_level: str = "INFO",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         logging.basicConfig(level=log_level)
-        self._portfolio = Portfolio(instruments, default_leverage=default_leverage)
-        self._desk = RiskDesk(
-            instruments, stale_after_ms=stale_after_ms, default_leverage=default_leverage
-        )
+        desk = RiskDesk(instruments, stale_after_ms=stale_after_ms, settings=settings)
+        self._desk = LiveDesk(desk, dsn=dsn, reload_s=history_reload_s, clock=clock)
         self._stale_after_ms = stale_after_ms
         self._clock = clock
         self._states: dict[str, np.void] = {
@@ -58,6 +61,7 @@ class PortfolioRisk:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="board", daemon=True)
         self._thread.start()
+        self._desk.start()
 
     def ready(self) -> Endpoint:
         """Return where states are sent to; proof that the actor lives."""
@@ -70,45 +74,61 @@ class PortfolioRisk:
             states = list(self._states.values())
         return [summary(state, now_ns=now, stale_after_ms=self._stale_after_ms) for state in states]
 
-    def portfolio(self) -> dict[str, Any]:
-        """Return positions and totals at the latest marks, as fresh as the oldest of them."""
-        board = {(item["exchange"], item["symbol"]): item for item in self.board()}
-        marks = {key: _mark(item) for key, item in board.items()}
-        with self._lock:
-            positions = self._portfolio.positions
-            value = self._portfolio.value(marks)
-        used = [board[item.exchange, item.symbol] for item in positions] or list(board.values())
-        for item, position in zip(used, value["positions"], strict=False):
-            position.update({name: item[name] for name in FRESHNESS})
-        oldest = max(used, key=lambda item: item["age_ms"] or float("inf"), default=None)
-        fresh = {} if oldest is None else {name: oldest[name] for name in FRESHNESS}
-        stale = next((item for item in used if item["stale"]), None)
-        if stale is not None:
-            reason = f"{stale['symbol']}: {stale['stale_reason']}"
-            fresh |= {"stale": True, "stale_reason": reason}
-        return {**value, **fresh}
+    def portfolio(self, portfolio_id: str = MAIN) -> dict[str, Any]:
+        """Return positions and totals at the latest marks; raises RiskError if it is unknown."""
+        return dict(self._desk.ask(lambda desk, now: desk.value(portfolio_id, now)))
 
-    def set_positions(self, positions: list[dict[str, Any]]) -> dict[str, Any]:
-        """Replace all positions; raises RiskError and keeps the old ones if one is wrong."""
-        with self._lock:
-            self._portfolio.replace(positions)
-            self._desk.set_positions(positions)
+    def portfolios(self) -> list[dict[str, Any]]:
+        """Return every portfolio with its accounts and totals."""
+        return list(self._desk.ask(lambda desk, now: desk.overview(now)))
+
+    def set_positions(
+        self, positions: list[dict[str, Any]], wallet_balance: float | None = None
+    ) -> dict[str, Any]:
+        """Replace all positions of `main`; raises RiskError and keeps the old ones if one is
+        wrong."""
+        self._desk.change(lambda desk: desk.set_positions(positions, wallet_balance))
         return self.portfolio()
 
-    def set_accounts(self, portfolio_id: str, accounts: list[dict[str, Any]]) -> None:
-        """Replace a portfolio's accounts; raises RiskError and keeps the old if one is wrong."""
-        with self._lock:
-            self._desk.set_accounts(portfolio_id, accounts)
+    def set_accounts(self, portfolio_id: str, accounts: list[dict[str, Any]]) -> dict[str, Any]:
+        """Replace the accounts of a portfolio, see `RiskDesk.set_accounts`."""
+        self._desk.change(lambda desk: desk.set_accounts(portfolio_id, accounts))
+        return dict(self._desk.ask(lambda desk, now: desk.overview_of(portfolio_id, now)))
 
     def set_tiers(self, exchange: str, book: TierBook) -> None:
         """Take the leverage tiers of an exchange."""
-        with self._lock:
-            self._desk.set_tiers(exchange, book)
+        self._desk.set_tiers(exchange, book)
+
+    def risk(self, portfolio_id: str, model: Model | None = None) -> dict[str, Any]:
+        """Return the risk report of a portfolio; raises RiskError if it is unknown."""
+        return self._desk.report(portfolio_id, model)
+
+    def liquidation(self, portfolio_id: str, symbol: str) -> list[dict[str, Any]]:
+        """Return liquidation price and score of each position in a symbol."""
+        return list(self._desk.ask(lambda desk, now: desk.liquidation(portfolio_id, symbol, now)))
+
+    def leverage(
+        self, symbol: str, exchange: str | None, portfolio_id: str, equity: float | None
+    ) -> dict[str, Any]:
+        """Return the leverage advice of a symbol with all of its inputs."""
+        return dict(
+            self._desk.ask(
+                lambda desk, now: desk.advice(
+                    symbol, exchange, now, portfolio_id=portfolio_id, equity=equity
+                )
+            )
+        )
+
+    def margin_quote(self, exchange: str, account: dict[str, Any]) -> dict[str, Any]:
+        """Return the margins of an account that nobody has, on the tiers in force."""
+        return dict(self._desk.ask(lambda desk, now: desk.margin_quote(exchange, account, now)))
 
     def stress_inputs(self, portfolio_id: str) -> StressInputs:
-        """Return what a stress run takes, which the asker runs; raises RiskError if unknown."""
-        with self._lock:
-            return self._desk.stress_market(portfolio_id, self._clock())
+        """Return what a stress run takes, which the asker runs; raises UnknownPortfolio."""
+        inputs: StressInputs = self._desk.ask(
+            lambda desk, now: desk.stress_market(portfolio_id, now)
+        )
+        return inputs
 
     def stats(self) -> dict[str, Any]:
         """Return the counters of the whole fleet, as far as the board has heard."""
@@ -159,9 +179,9 @@ class PortfolioRisk:
             self._heard[value.sender] = self._clock()
             if f"{kind}/" == names.STATE:
                 self._states[key] = np.frombuffer(value.payload, dtype=STATE)[0]
-                self._desk.take_state(self._states[key])
+                self._desk.take("state", key, self._states[key])
             elif f"{kind}/" == names.RISK:
-                self._desk.take_risk(np.frombuffer(value.payload, dtype=MARKET_RISK)[0])
+                self._desk.take("risk", key, np.frombuffer(value.payload, MARKET_RISK)[0])
             elif f"{kind}/" == names.LATENCIES:
                 self._latencies[key] = LatencyHistogram.from_bytes(value.payload)
             elif f"{kind}/" == names.COUNTERS:
@@ -174,12 +194,6 @@ def milliseconds(histogram: LatencyHistogram, percent: float) -> float | None:
     """Return a percentile in ms, None while nothing was recorded."""
     value = histogram.percentile(percent)
     return None if math.isnan(value) else round(value / 1e6, 3)
-
-
-def _mark(item: dict[str, Any]) -> float | None:
-    """The venue's mark price, or the mid where the venue has told none."""
-    mark: float | None = item["mark_price"] if item["mark_price"] is not None else item["mid"]
-    return mark
 
 
 def _unheard(instrument: Instrument) -> np.void:

@@ -28,6 +28,9 @@ from actors.symbol import SymbolActor, SymbolOptions
 from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.config import Settings
 from alphaplus.instruments import Instrument
+from alphaplus.leverage.dynamic_leverage import LeverageParameters
+from alphaplus.portfolio.advice import AdviceSettings
+from alphaplus.portfolio.desk_settings import DeskSettings
 from alphaplus.streams import Endpoint, StreamKeys, Transport
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,8 @@ SILENT_AFTER_S: Final = 4.0
 """An actor not heard of for so long is asked whether it is still the one we know."""
 ASK_TIMEOUT_S: Final = 10.0
 STORE_SHARD: Final = 0
+PORTFOLIO_CALLS: Final = 4
+"""Questions to the portfolio at once, so that a model that is being built holds up no other."""
 
 
 @dataclass(slots=True)
@@ -170,12 +175,15 @@ class Supervisor:
     def _create_portfolio(self, instruments: Sequence[Instrument]) -> _Member:
         settings, fleet = self._settings, self._settings.fleet
         options = _options(names.PORTFOLIO, fleet.portfolio_cpus, fleet.portfolio_memory_mb)
+        options["max_concurrency"] = PORTFOLIO_CALLS
         return _Member(
             PortfolioRiskActor.options(**options).remote(
                 instruments,
                 self._transport,
-                default_leverage=settings.portfolio.default_leverage,
+                settings=_desk_settings(settings),
                 stale_after_ms=fleet.stale_after_ms,
+                dsn=self._dsn,
+                history_reload_s=settings.risk.history_reload_s,
                 log_level=settings.log.level,
             )
         )
@@ -332,6 +340,22 @@ def _symbol_options(settings: Settings) -> SymbolOptions:
         flush_ms=storage.flush_ms,
         max_unacked_rows=settings.streams.max_unacked_rows,
         log_level=settings.log.level,
+    )
+
+
+def _desk_settings(settings: Settings) -> DeskSettings:
+    risk = settings.risk
+    return DeskSettings(
+        default_leverage=settings.portfolio.default_leverage,
+        default_model=risk.model,
+        at_par=risk.at_par,
+        reference_equity=risk.reference_equity,
+        level_band=risk.level_band,
+        advice=AdviceSettings(
+            volatility_target=risk.volatility_target,
+            shortfall_budget=risk.shortfall_budget,
+            parameters=LeverageParameters(user_maximum=risk.maximum_leverage),
+        ),
     )
 
 

@@ -160,6 +160,27 @@ class Portfolio(Section):
     """Leverage of a position that states none, for margin used."""
 
 
+class Risk(Section):
+    """How the risk of portfolios is computed; all of these are conventions."""
+
+    model: Literal["fhs", "fhs_garch", "historical", "ewma_normal", "evt"] = "fhs"
+    """Model of value at risk that is kept up and answers unless another is asked for."""
+    at_par: tuple[str, ...] = ()
+    """Currencies that count as one, such as USDT, USDC, USD; empty: all are told apart."""
+    reference_equity: Positive = 10_000.0
+    """Equity that a symbol's leverage is advised for without a portfolio, quote currency."""
+    volatility_target: Positive = 1.0
+    """Volatility of equity that leverage aims at, a fraction a year."""
+    shortfall_budget: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Largest ES 97.5 % over a day that leverage may lead to, a fraction of equity."""
+    maximum_leverage: Annotated[float, Field(ge=1, le=125)] = 10.0
+    """Leverage that is never advised beyond."""
+    level_band: Annotated[float, Field(gt=0, le=0.1)] = 0.005
+    """Fraction of the price around a liquidation price in which depth and levels count."""
+    history_reload_s: Positive = 300.0
+    """How often price histories are read again from the database."""
+
+
 class Serve(Section):
     """The HTTP API."""
 
@@ -184,6 +205,7 @@ class Settings(Section):
     analysis: Analysis = Analysis()
     storage: Storage = Field(default_factory=Storage)
     portfolio: Portfolio = Portfolio()
+    risk: Risk = Risk()
     serve: Serve = Serve()
     log: Log = Log()
 

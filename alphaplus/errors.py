@@ -14,7 +14,9 @@ AlphaPlusError
 ├── StorageError         the database or the spool refuses
 │   └── MigrationError   the schema cannot be brought to this version
 └── RiskError            a position or a margin input is not usable
-    └── MissingTier      no usable leverage tiers are known
+    ├── MissingTier      no usable leverage tiers are known
+    ├── UnknownPortfolio no portfolio has that id
+    └── UnknownPosition  the portfolio holds nothing in that symbol
 
 Messages are one sentence, "Expected ..., was ...", and then what to do. All arguments
 reach ``super().__init__``, since errors cross processes by pickle.
@@ -102,3 +104,33 @@ class RiskError(AlphaPlusError):
 
 class MissingTier(RiskError):
     """No usable leverage tiers are known for a symbol at a time."""
+
+
+class UnknownPortfolio(RiskError):
+    """No portfolio has that id."""
+
+    def __init__(self, portfolio_id: str, known: tuple[str, ...]) -> None:
+        super().__init__(portfolio_id, known)
+        self.portfolio_id = portfolio_id
+        self.known = known
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.known)
+        return f"Expected a portfolio of {listed}, was {self.portfolio_id!r:.60}."
+
+
+class UnknownPosition(RiskError):
+    """A portfolio holds nothing in a symbol."""
+
+    def __init__(self, portfolio_id: str, symbol: str, held: tuple[str, ...]) -> None:
+        super().__init__(portfolio_id, symbol, held)
+        self.portfolio_id = portfolio_id
+        self.symbol = symbol
+        self.held = held
+
+    def __str__(self) -> str:
+        listed = ", ".join(self.held) or "nothing"
+        return (
+            f"Expected a symbol that portfolio {self.portfolio_id} holds ({listed}), "
+            f"was {self.symbol!r:.60}."
+        )

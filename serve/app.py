@@ -22,7 +22,17 @@ from serve.deps import Fleet, FleetView
 from serve.fleet import RayFleet
 from serve.guard import Guard
 from serve.routes import fleet as fleet_routes
-from serve.routes import liquidations, measures, pages, portfolio, stress, symbols
+from serve.routes import (
+    leverage,
+    liquidations,
+    measures,
+    pages,
+    portfolio,
+    portfolios,
+    risk,
+    stress,
+    symbols,
+)
 
 MAX_REQUESTS: Final = 128
 """Requests that a replica works on at once; more get a 429 problem."""
@@ -61,7 +71,17 @@ def create_app(
     )
     app.state.view = FleetView(fleet=fleet, stale_after_ms=stale_after_ms, now_ns=now_ns)
     problems.install(app)
-    for routes in (symbols, measures, liquidations, portfolio, stress, fleet_routes):
+    for routes in (
+        symbols,
+        measures,
+        liquidations,
+        leverage,
+        portfolio,
+        portfolios,
+        risk,
+        stress,
+        fleet_routes,
+    ):
         app.include_router(routes.router)
     pages.install(app)
     app.add_middleware(Guard, max_requests=max_requests, max_body_bytes=MAX_BODY_BYTES)

@@ -17,6 +17,7 @@ from alphaplus.errors import (
     UnknownSymbol,
 )
 from serve import problems
+from serve.risk_fleet import RiskFleet
 
 if TYPE_CHECKING:
     from alphaplus.portfolio.desk import StressInputs
@@ -33,7 +34,7 @@ class FleetUnavailable(AlphaPlusError):
     """The actor that knows the answer is starting, restarting, gone or too slow."""
 
 
-class Fleet(Protocol):
+class Fleet(RiskFleet, Protocol):
     """The questions that HTTP puts to the actors.
 
     Every method raises FleetUnavailable if its actor cannot answer now. Those that take a
@@ -69,7 +70,9 @@ class Fleet(Protocol):
     async def portfolio(self) -> Record:
         """Return positions and their totals, see `schemas.Portfolio`."""
 
-    async def set_positions(self, positions: list[Record]) -> Record:
+    async def set_positions(
+        self, positions: list[Record], wallet_balance: float | None = None
+    ) -> Record:
         """Replace all positions and return the new portfolio; raises RiskError."""
 
     async def stress_inputs(self, portfolio_id: str) -> "StressInputs":
@@ -94,7 +97,7 @@ class FleetView:
 
     async def board(self) -> list[Record]:
         """Return all summaries, ordered by symbol and exchange."""
-        board = await self._ask(self.fleet.board())
+        board = await self.ask(self.fleet.board())
         board.sort(key=lambda row: (row["symbol"], row["exchange"]))
         return [self.stamp(row) for row in board]
 
@@ -148,12 +151,14 @@ class FleetView:
 
     async def portfolio(self) -> Record:
         """Return the portfolio; its freshness is that of the books, see `worst`."""
-        return await self._ask(self.fleet.portfolio())
+        return await self.ask(self.fleet.portfolio())
 
-    async def set_positions(self, positions: list[Record]) -> Record:
+    async def set_positions(
+        self, positions: list[Record], wallet_balance: float | None = None
+    ) -> Record:
         """Replace all positions and return the new portfolio."""
         try:
-            return await self._ask(self.fleet.set_positions(positions))
+            return await self.ask(self.fleet.set_positions(positions, wallet_balance))
         except (RiskError, UnknownSymbol) as error:
             raise problems.invalid([{"field": "positions", "detail": str(error)}]) from error
 
@@ -163,16 +168,17 @@ class FleetView:
 
         try:
             checked = StressOrder.of(order)
-            inputs = await self._ask(self.fleet.stress_inputs(portfolio_id))
+            inputs = await self.ask(self.fleet.stress_inputs(portfolio_id))
             return await asyncio.to_thread(answer_order, checked, inputs, now_ns=self.now_ns())
         except RiskError as error:
             raise problems.invalid([{"field": "body", "detail": str(error)}]) from error
 
     async def stats(self) -> Record:
         """Return the counters of the fleet."""
-        return await self._ask(self.fleet.stats())
+        return await self.ask(self.fleet.stats())
 
-    async def _ask(self, answer: Awaitable[T]) -> T:
+    async def ask(self, answer: Awaitable[T]) -> T:
+        """Await an answer; a fleet that cannot give it now is the unavailable problem."""
         try:
             return await answer
         except FleetUnavailable as error:

@@ -76,15 +76,49 @@ class RayFleet:
         portfolio: Record = await self._portfolio("portfolio")
         return portfolio
 
-    async def set_positions(self, positions: list[Record]) -> Record:
+    async def set_positions(
+        self, positions: list[Record], wallet_balance: float | None = None
+    ) -> Record:
         """Tell the portfolio actor."""
-        portfolio: Record = await self._portfolio("set_positions", positions)
+        portfolio: Record = await self._portfolio("set_positions", positions, wallet_balance)
         return portfolio
 
     async def stress_inputs(self, portfolio_id: str) -> "StressInputs":
         """Ask the portfolio actor."""
         inputs: StressInputs = await self._portfolio("stress_inputs", portfolio_id)
         return inputs
+
+    async def portfolios(self) -> list[Record]:
+        """Ask the portfolio actor."""
+        portfolios: list[Record] = await self._portfolio("portfolios")
+        return portfolios
+
+    async def set_accounts(self, portfolio_id: str, accounts: list[Record]) -> Record:
+        """Tell the portfolio actor."""
+        portfolio: Record = await self._portfolio("set_accounts", portfolio_id, accounts)
+        return portfolio
+
+    async def risk(self, portfolio_id: str, model: str | None) -> Record:
+        """Ask the portfolio actor."""
+        report: Record = await self._portfolio("risk", portfolio_id, model)
+        return report
+
+    async def liquidation(self, portfolio_id: str, symbol: str) -> list[Record]:
+        """Ask the portfolio actor."""
+        positions: list[Record] = await self._portfolio("liquidation", portfolio_id, symbol)
+        return positions
+
+    async def leverage(
+        self, symbol: str, exchange: str | None, portfolio_id: str, equity: float | None
+    ) -> Record:
+        """Ask the portfolio actor."""
+        advice: Record = await self._portfolio("leverage", symbol, exchange, portfolio_id, equity)
+        return advice
+
+    async def margin_quote(self, exchange: str, account: Record) -> Record:
+        """Ask the portfolio actor."""
+        quote: Record = await self._portfolio("margin_quote", exchange, account)
+        return quote
 
     async def stats(self) -> Record:
         """Ask the portfolio actor."""

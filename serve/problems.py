@@ -6,6 +6,8 @@ type (after the URN)   status  when
 unknown-route             404  no such path
 unknown-symbol            404  no such symbol, or not on that exchange
 unknown-measure           404  no such measure, or not one that is taken
+unknown-portfolio         404  no portfolio has that id
+unknown-position          404  the portfolio holds nothing in that symbol
 method-not-allowed        405  the path exists, the method does not
 body-too-large            413  the request body is above the limit
 invalid-request           422  a parameter or a field is wrong
@@ -116,6 +118,28 @@ def unknown_measure(name: str, closest: str | None, known: Sequence[str]) -> Pro
         404,
         f"The measure {shown(name)} is not taken; {hint}",
         extra={"closest": closest, "measures": list(known)},
+    )
+
+
+def unknown_portfolio(portfolio_id: str, closest: str | None, known: Sequence[str]) -> Problem:
+    """No portfolio has that id."""
+    hint = f"did you mean {closest}?" if closest else f"there are {', '.join(known)}."
+    return Problem(
+        "unknown-portfolio",
+        404,
+        f"There is no portfolio {shown(portfolio_id)}; {hint}",
+        extra={"closest": closest, "portfolios": list(known)},
+    )
+
+
+def unknown_position(portfolio_id: str, symbol: str, held: Sequence[str]) -> Problem:
+    """A portfolio holds nothing in the symbol."""
+    listed = f"it holds {', '.join(held)}." if held else "it holds nothing."
+    return Problem(
+        "unknown-position",
+        404,
+        f"The portfolio {portfolio_id} has no position in {shown(symbol)}; {listed}",
+        extra={"held": list(held)},
     )
 
 

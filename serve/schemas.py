@@ -10,6 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Price = Annotated[float | None, Field(description="Quote currency per base unit.")]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Missing = Annotated[
+    list[str],
+    Field(
+        default_factory=list,
+        description="What null values lack.",
+        examples=[["mark price of binance:BTC-USDT-PERP"]],
+    ),
+]
 
 
 class Answer(BaseModel):
@@ -206,11 +214,19 @@ class PositionsIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     positions: list[PositionIn] = Field(description="At most 1000.", max_length=1000)
+    wallet_balance: Finite | None = Field(
+        None,
+        description="Wallet of the one account that holds them, settlement asset; unset: unknown.",
+        examples=[20000],
+        ge=-1e15,
+        le=1e15,
+    )
 
 
 class Position(Freshness):
     """One position, valued at its book."""
 
+    account: str | None = Field(None, description="The account.", examples=["binance"])
     symbol: str = Field(examples=["BTC-USDT-PERP"], description="Our name of the instrument.")
     exchange: str = Field(examples=["binance"], description="Where it is held.")
     quantity: float = Field(description="Below 0 is short.", examples=[-0.5])
@@ -226,6 +242,7 @@ class Position(Freshness):
     margin_used: float | None = Field(
         None, description="Notional over leverage, quote currency.", examples=[2862.32]
     )
+    missing: Missing
 
 
 class Portfolio(Freshness):
@@ -243,6 +260,16 @@ class Portfolio(Freshness):
         None, description="Sum of gains since entry.", examples=[-72.9]
     )
     margin_used: float | None = Field(None, description="Sum of margins.", examples=[2862.32])
+    portfolio: str | None = Field(None, description="Its id.", examples=["main"])
+    at_par: list[str] = Field(
+        default_factory=list,
+        description="Currencies that were counted as one.",
+        examples=[["USDC", "USDT"]],
+    )
+    currency: str | None = Field(
+        None, description="Of the totals; null if they would add up several.", examples=["USDT"]
+    )
+    missing: Missing
 
 
 class FleetStats(Freshness):
@@ -309,7 +336,7 @@ class ProblemDetails(BaseModel):
 def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route for the documentation."""
     meaning = {
-        404: "Unknown symbol or measure",
+        404: "Unknown symbol, measure, portfolio or position",
         413: "Body too large",
         422: "Invalid request",
         429: "Too many requests; see Retry-After",

@@ -6,13 +6,20 @@ answers questions at a time that the caller gives. Not safe for threads: its own
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from alphaplus.errors import ConfigError, MissingTier, RiskError, UnknownSymbol
+from alphaplus.errors import (
+    ConfigError,
+    MissingTier,
+    RiskError,
+    UnknownPortfolio,
+    UnknownPosition,
+    UnknownSymbol,
+)
 from alphaplus.instruments import Instrument, symbol_from_ccxt
 from alphaplus.leverage.account import MarginAccount
 from alphaplus.leverage.account_input import AccountInput, quote
@@ -127,13 +134,13 @@ class RiskDesk:
         self._set(MAIN, self._reader.positions(wanted, wallet_balance))
 
     def accounts(self, portfolio_id: str) -> tuple[Account, ...]:
-        """Return a portfolio's accounts; raises RiskError for one that is unknown."""
+        """Return a portfolio's accounts; raises UnknownPortfolio."""
         return self._held(portfolio_id).accounts
 
     def report(self, portfolio_id: str, now_ns: int, model: Model | None = None) -> dict[str, Any]:
         """Return figures, accounts, positions with scores and advice, ready for JSON.
 
-        Raises RiskError for a portfolio that is unknown.
+        Raises UnknownPortfolio.
         """
         held, models = self._held(portfolio_id), self.models(model)
         snapshot = self._snapshot(portfolio_id, now_ns, models)
@@ -151,7 +158,7 @@ class RiskDesk:
     def liquidation(self, portfolio_id: str, symbol: str, now_ns: int) -> list[dict[str, Any]]:
         """Return liquidation price, distance and score of each position in a symbol.
 
-        Raises RiskError if the portfolio does not hold it.
+        Raises UnknownPosition if the portfolio does not hold it.
         """
         models = self.models()
         snapshot = self._snapshot(portfolio_id, now_ns, models)
@@ -162,9 +169,8 @@ class RiskDesk:
             if item.symbol == symbol
         ]
         if not found:
-            raise RiskError(
-                f"Expected a position of portfolio {portfolio_id} in {symbol:.60}, was none."
-            )
+            held = {item.symbol for s in snapshot.states for item in s.account.positions}
+            raise UnknownPosition(portfolio_id, symbol, tuple(sorted(held)))
         return found
 
     def advice(
@@ -213,6 +219,28 @@ class RiskDesk:
         return value_accounts(
             self.accounts(portfolio_id), self.board, now_ns, self.settings.at_par
         ) | {"portfolio": portfolio_id}
+
+    def overview(self, now_ns: int) -> list[dict[str, Any]]:
+        """Return every portfolio's accounts and totals, `main` first."""
+        return [self.overview_of(portfolio_id, now_ns) for portfolio_id in self._portfolios]
+
+    def overview_of(self, portfolio_id: str, now_ns: int) -> dict[str, Any]:
+        """Return a portfolio's accounts and totals; empty for one that has ended."""
+        if portfolio_id not in self._portfolios:
+            return {"portfolio": portfolio_id, "accounts": [], "positions": []}
+        accounts = [
+            {
+                "id": account.id,
+                "exchange": account.exchange,
+                "margin_mode": account.margin_mode,
+                "position_mode": account.position_mode,
+                "wallet_balance": account.wallet_balance,
+                "currency": account.settlement,
+                "collateral": [asdict(item) for item in account.collateral],
+            }
+            for account in self.accounts(portfolio_id)
+        ]
+        return {"accounts": accounts, **self.value(portfolio_id, now_ns)}
 
     def margin_quote(
         self, exchange: str, account: Mapping[str, Any], now_ns: int
@@ -275,12 +303,13 @@ class RiskDesk:
         return self._tiers.get(exchange)
 
     def _snapshot(self, portfolio_id: str, now_ns: int, models: MarketModels) -> Snapshot:
+        held = self._held(portfolio_id)
         curve = self._curves[portfolio_id]
-        snapshot = self._held(portfolio_id).snapshot(now_ns, models, curve.values)
+        snapshot = held.snapshot(now_ns, models, curve.values)
         equity = snapshot.report.figures["equity"].value
         if curve.values is None and equity is not None and equity > 0:
             curve.sample(now_ns, equity)  # the first equity begins the curve: a drawdown of 0
-            snapshot = self._held(portfolio_id).snapshot(now_ns, models, curve.values)
+            snapshot = held.snapshot(now_ns, models, curve.values)
         curve.sample(now_ns, equity)
         return snapshot
 
@@ -382,9 +411,7 @@ class RiskDesk:
         try:
             return self._portfolios[portfolio_id]
         except KeyError:
-            raise RiskError(
-                f"Expected a portfolio of {', '.join(self._portfolios)}, was {portfolio_id!r:.60}."
-            ) from None
+            raise UnknownPortfolio(portfolio_id, self.portfolio_ids) from None
 
     def _set(self, portfolio_id: str, accounts: tuple[Account, ...]) -> None:
         for key in self._step_keys.pop(portfolio_id, set()):

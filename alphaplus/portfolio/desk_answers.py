@@ -138,7 +138,9 @@ def _with_engine(snapshot: Snapshot) -> RiskReport:
     report, states = snapshot.report, snapshot.states
     figures = dict(report.figures)
     used = [s for s in states if s.account.positions]
-    reasons = tuple(dict.fromkeys(r for s in used for r in s.margin.missing)) or ("positions",)
+    marks = [r for mark in snapshot.moment.marks.values() for r in mark.missing]
+    lacking = (*marks, *(r for s in used for r in s.margin.missing))
+    reasons = tuple(dict.fromkeys(lacking)) or ("positions",)
     whole = used and all(s.down is not None and s.up is not None for s in used)
     down = max((s.down or 0.0 for s in used), default=-math.inf) if whole else None
     up = min((s.up or 0.0 for s in used), default=math.inf) if whole else None
@@ -151,7 +153,8 @@ def _with_engine(snapshot: Snapshot) -> RiskReport:
     worst = None
     if used and all(value is not None for value, _ in scores):
         worst = max(scores, key=lambda pair: pair[0] or 0.0)
-    why = tuple(dict.fromkeys(r for score in snapshot.account_scores for r in score.missing))
+    unscored = (r for score in snapshot.account_scores for r in score.missing)
+    why = tuple(dict.fromkeys((*marks, *unscored)))
     for name, value in (
         ("joint_distance_down", None if down is None else abs(down)),
         ("joint_distance_up", up),

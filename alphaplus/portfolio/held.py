@@ -128,10 +128,11 @@ class HeldPortfolio:
             self._risk = PortfolioRisk(inputs, marks, times)
         else:
             before = self._risk.marks
-            for at in np.flatnonzero(~((before == marks) | (np.isnan(before) & np.isnan(marks)))):
-                self._risk.move(int(at), float(marks[at]))
-            for at, when in enumerate(times):
-                self._risk.seen(at, int(when))
+            same = (before == marks) | (np.isnan(before) & np.isnan(marks))
+            for moved in np.flatnonzero(~same).tolist():
+                self._risk.move(moved, float(marks[moved]))
+            for at, when in enumerate(times.tolist()):
+                self._risk.seen(at, when)
             self._risk.refresh(inputs)
         return self._risk.report(moment.now_ns)
 

@@ -20,7 +20,8 @@ async def put_positions(wanted: PositionsIn, view: View) -> Record:
     """Replace all positions; those that are not listed are closed."""
     board = await view.board()
     positions = _checked(wanted.positions, board)
-    return _with_freshness(await view.set_positions(positions), board)
+    answer = await view.set_positions(positions, wanted.wallet_balance)
+    return _with_freshness(answer, board)
 
 
 def _checked(wanted: list[PositionIn], board: list[Record]) -> list[Record]:

@@ -1,6 +1,5 @@
 """Markets, accounts and tiers that tests of the desk share; prices are round numbers."""
 
-import math
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +16,7 @@ from alphaplus.portfolio.histories import HistorySet
 from alphaplus.risk.figures import HOUR_NS
 from alphaplus.risk.history_files import CandleHistory
 
-NOW = 1_760_000_000_000_000_000
+NOW = 1_723_111_200_000_000_000
 STALE_AFTER_MS = 10_000.0
 BTC, ETH, INVERSE = "BTC-USDT-PERP", "ETH-USDT-PERP", "BTC-USD-BTC-PERP"
 PRICES = {BTC: 50_000.0, ETH: 2_000.0, INVERSE: 50_000.0, "SOL-USDC-PERP": 100.0}
@@ -144,10 +143,6 @@ def account(*positions: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "wallet_balance": 20_000.0,
         "positions": list(positions),
     } | changes
-
-
-def approximately(value: float, found: float | None, rel: float = 1e-9) -> bool:
-    return found is not None and math.isclose(value, found, rel_tol=rel)
 
 
 def candles(symbol: str, hours: int = 1200, seed: int = 1, scale: float = 0.006) -> CandleHistory:

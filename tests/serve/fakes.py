@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from alphaplus.errors import StaleBook, UnknownMeasure, UnknownSymbol
-from alphaplus.portfolio.desk import StressInputs
+from alphaplus.portfolio.desk import RiskDesk, StressInputs
+from tests.portfolio.desk_cases import desk, modelled
 from tests.portfolio.stress_cases import stress_inputs
 
 Record = dict[str, Any]
@@ -144,12 +145,26 @@ _OF = ("symbol", "exchange", "stale", "ts_event", "ts_recv", "age_ms")
 _OF_BOOK = (*_OF, "sequence")
 
 
+_MODELS = modelled().models()
+
+
+def _desk() -> RiskDesk:
+    """A desk of its own for each test; its models are built once."""
+    made = desk()
+    made.set_models(_MODELS)
+    return made
+
+
 class FakeFleet:
-    """Implements `serve.deps.Fleet`. Put an exception into `failures[method]` to have it raised."""
+    """Implements `serve.deps.Fleet`; questions about risk go to a desk with made-up markets.
+
+    Put an exception into `failures[method]` to have it raised.
+    """
 
     def __init__(self, board: list[Record] | None = None) -> None:
         self.rows = [summary("BTC-USDT-PERP"), summary("ETH-USDT-PERP")] if board is None else board
         self.positions: list[Record] = []
+        self.desk = _desk()
         self.failures: dict[str, Exception] = {}
         self.asked: list[tuple[Any, ...]] = []
 
@@ -277,14 +292,43 @@ class FakeFleet:
         self._maybe_fail("portfolio")
         return self._portfolio()
 
-    async def set_positions(self, positions: list[Record]) -> Record:
-        self._maybe_fail("set_positions", positions)
+    async def set_positions(
+        self, positions: list[Record], wallet_balance: float | None = None
+    ) -> Record:
+        self._maybe_fail("set_positions", positions, wallet_balance)
         self.positions = positions
         return self._portfolio()
 
     async def stress_inputs(self, portfolio_id: str) -> StressInputs:
         self._maybe_fail("stress_inputs", portfolio_id)
         return stress_inputs()
+
+    async def portfolios(self) -> list[Record]:
+        self._maybe_fail("portfolios")
+        return self.desk.overview(NOW)
+
+    async def set_accounts(self, portfolio_id: str, accounts: list[Record]) -> Record:
+        self._maybe_fail("set_accounts", portfolio_id, accounts)
+        self.desk.set_accounts(portfolio_id, accounts)
+        return self.desk.overview_of(portfolio_id, NOW)
+
+    async def risk(self, portfolio_id: str, model: Any) -> Record:
+        self._maybe_fail("risk", portfolio_id, model)
+        return self.desk.report(portfolio_id, NOW, model)
+
+    async def liquidation(self, portfolio_id: str, symbol: str) -> list[Record]:
+        self._maybe_fail("liquidation", portfolio_id, symbol)
+        return self.desk.liquidation(portfolio_id, symbol, NOW)
+
+    async def leverage(
+        self, symbol: str, exchange: str | None, portfolio_id: str, equity: float | None
+    ) -> Record:
+        self._maybe_fail("leverage", symbol, exchange, portfolio_id, equity)
+        return self.desk.advice(symbol, exchange, NOW, portfolio_id=portfolio_id, equity=equity)
+
+    async def margin_quote(self, exchange: str, account: Record) -> Record:
+        self._maybe_fail("margin_quote", exchange, account)
+        return self.desk.margin_quote(exchange, account, NOW)
 
     async def stats(self) -> Record:
         self._maybe_fail("stats")

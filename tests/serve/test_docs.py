@@ -13,8 +13,18 @@ from pydantic import BaseModel
 
 from alphaplus.analysis.state import stale_reason
 from alphaplus.events import FeedStatus
-from serve import liquidation_schemas, measure_schemas, problems, schemas, stress_schemas
+from serve import (
+    leverage_schemas,
+    liquidation_schemas,
+    measure_schemas,
+    portfolio_schemas,
+    problems,
+    risk_schemas,
+    schemas,
+    stress_schemas,
+)
 from serve.app import MAX_REQUESTS
+from tests.portfolio.desk_cases import position
 from tests.serve.fakes import FakeFleet
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -37,7 +47,15 @@ def test_every_problem_is_listed() -> None:
 def test_examples_of_answers_name_real_fields() -> None:
     known = {
         name
-        for module in (schemas, measure_schemas, liquidation_schemas, stress_schemas)
+        for module in (
+            schemas,
+            measure_schemas,
+            liquidation_schemas,
+            stress_schemas,
+            leverage_schemas,
+            portfolio_schemas,
+            risk_schemas,
+        )
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, BaseModel)
         for name in model.model_fields
@@ -58,6 +76,8 @@ async def test_example_is_answered(
     url = next(word for word in words if word.startswith("http"))
     parts = urlsplit(url)
     path = parts._replace(scheme="", netloc="").geturl()
+    if "/liquidation" in path and "/portfolio/" in path:
+        fleet.desk.set_positions([position(exchange="binance")])
     if "-X" in words:
         body = words[words.index("-d") + 1]
         method = words[words.index("-X") + 1]

@@ -78,11 +78,23 @@ async def test_questions_go_to_their_actors_and_handles_are_kept(registry: Regis
     await fleet.measure("BTC-USDT-PERP", None, "vpin")
     await fleet.portfolio()
     await fleet.set_positions([{"symbol": "BTC-USDT-PERP"}])
+    await fleet.portfolios()
+    await fleet.set_accounts("main", [])
+    await fleet.risk("main", "evt")
+    await fleet.liquidation("main", "BTC-USDT-PERP")
+    await fleet.leverage("BTC-USDT-PERP", None, "main", 1e5)
+    await fleet.margin_quote("binance", {})
     await fleet.stats()
     assert portfolio.calls == [
         ("board",),
         ("portfolio",),
-        ("set_positions", [{"symbol": "BTC-USDT-PERP"}]),
+        ("set_positions", [{"symbol": "BTC-USDT-PERP"}], None),
+        ("portfolios",),
+        ("set_accounts", "main", []),
+        ("risk", "main", "evt"),
+        ("liquidation", "main", "BTC-USDT-PERP"),
+        ("leverage", "BTC-USDT-PERP", None, "main", 1e5),
+        ("margin_quote", "binance", {}),
         ("stats",),
     ]
     assert symbol.calls == [

@@ -16,7 +16,7 @@ from alphaplus.analysis.state import summary
 from alphaplus.errors import UnknownMeasure
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, event, status_event
 from alphaplus.instruments import Instrument
-from alphaplus.risk.portfolio import Portfolio as Positions
+from alphaplus.portfolio.desk import RiskDesk
 from serve import measure_schemas, schemas
 from tests.serve.fakes import NOW
 
@@ -211,9 +211,9 @@ def test_depth_with_few_measures_fits_too() -> None:
 
 
 def test_portfolio() -> None:
-    positions = Positions([BTC], default_leverage=5)
-    positions.replace([{"symbol": BTC.symbol, "quantity": -0.5, "entry_price": 57000.0}])
-    answer = positions.value({("binance", BTC.symbol): 57245.0})
+    desk = RiskDesk([BTC], stale_after_ms=10_000)
+    desk.set_positions([{"symbol": BTC.symbol, "quantity": -0.5, "entry_price": 57000.0}])
+    answer = desk.value("main", NOW)
     assert answer.keys() <= schemas.Portfolio.model_fields.keys()
     assert answer["positions"][0].keys() <= schemas.Position.model_fields.keys()
 
