@@ -131,17 +131,10 @@ def try_send(socket: Socket, *parts: bytes) -> bool:
 
 
 def try_recv(socket: Socket) -> bytes | None:
-    """Return the next message of one part, or None if there is none.
-
-    One of several parts is a stranger's, and comes back empty.
-    """
+    """Return the next message, or None if there is none; each part counts as one."""
     if not events_of(socket) & zmq.POLLIN:  # far cheaper than the exception that would say so
         return None
-    message = socket.recv(zmq.NOBLOCK)
-    while socket.get(zmq.RCVMORE):
-        message = b""
-        socket.recv(zmq.NOBLOCK)
-    return message
+    return socket.recv(zmq.NOBLOCK)
 
 
 def try_recv_parts(socket: Socket) -> list[bytes] | None:

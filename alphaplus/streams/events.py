@@ -12,7 +12,6 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ import zmq
 
 from alphaplus.errors import StreamClosed
 from alphaplus.events import EVENT, EventArray
+from alphaplus.rows import join_rows
 from alphaplus.streams._sockets import (
     Closing,
     Receiver,
@@ -182,8 +182,7 @@ class EventSender(Closing):
         self._backlog_events = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventBatch:
+class EventBatch(NamedTuple):
     """Events of one sender in their order; `hole` says that something before them is missing."""
 
     sender: str
@@ -197,18 +196,6 @@ class EventBatch:
     """When the oldest of them was given to `send`, ns since 1970 UTC."""
 
 
-@dataclass(slots=True)
-class _Run:
-    """Messages of one sender that follow each other without a hole."""
-
-    exchange: str
-    first: int
-    last: int
-    hole: bool
-    ts_send: int
-    payloads: list[memoryview] = field(default_factory=list)
-
-
 class EventReceiver(Receiver[EventBatch]):
     """Receive the events of one symbol from all of its feeds."""
 
@@ -217,72 +204,77 @@ class EventReceiver(Receiver[EventBatch]):
     def __init__(self, transport: Transport, *, address: str | None = None) -> None:
         """Bind to a fresh address, or to `address` to take the place of a dead receiver."""
         self._expected: dict[str, tuple[int, int]] = {}  # sender -> epoch, next number
+        self._texts: dict[bytes, tuple[str, str]] = {}  # as sent -> sender, exchange
         super().__init__(transport, address=address)
 
     def _take(self) -> list[EventBatch]:
-        runs: list[tuple[str, _Run]] = []
-        latest: dict[str, _Run] = {}
+        batches: list[EventBatch] = []
         budget = MAX_TAKE_EVENTS
         while budget > 0 and (message := try_recv(self._socket)) is not None:
-            parsed = _parse(message)
+            parsed = self._parse(message)
             if parsed is None:
                 self._reject("it is no event batch")
                 continue
-            sender, epoch, run, count = parsed
-            budget -= count
-            self.counters.received += count
+            epoch, batch = parsed
+            budget -= len(batch.events)
+            self.counters.received += len(batch.events)
             self.counters.batches += 1
-            run.hole = self._is_hole(sender, epoch, run)
-            if sender in latest and not run.hole:
-                latest[sender].last = run.last
-                latest[sender].payloads += run.payloads
+            if self._is_hole(epoch, batch):
+                batch = batch._replace(hole=True)
+            batches.append(batch)
+        return batches if len(batches) < 2 else self._joined(batches)
+
+    def _joined(self, batches: list[EventBatch]) -> list[EventBatch]:
+        """Join the batches of each sender that follow each other without a hole."""
+        runs: list[list[EventBatch]] = []
+        latest: dict[str, list[EventBatch]] = {}
+        for batch in batches:
+            if batch.sender in latest and not batch.hole:
+                latest[batch.sender].append(batch)
                 self.counters.coalesced += 1
             else:
-                latest[sender] = run
-                runs.append((sender, run))
-        return [_batch(sender, run) for sender, run in runs]
+                latest[batch.sender] = [batch]
+                runs.append(latest[batch.sender])
+        return [
+            run[0]
+            if len(run) == 1
+            else run[0]._replace(
+                events=join_rows([batch.events for batch in run]), last=run[-1].last
+            )
+            for run in runs
+        ]
 
-    def _is_hole(self, sender: str, epoch: int, run: _Run) -> bool:
+    def _is_hole(self, epoch: int, batch: EventBatch) -> bool:
         """Compare a message with what should come next; a first contact should start at 1."""
-        known_epoch, expected = self._expected.get(sender, (epoch, 1))
-        self._expected[sender] = epoch, run.last + 1
-        if known_epoch == epoch and expected == run.first:
+        known_epoch, expected = self._expected.get(batch.sender, (epoch, 1))
+        self._expected[batch.sender] = epoch, batch.last + 1
+        if known_epoch == epoch and expected == batch.first:
             return False
         self.counters.holes += 1
         if known_epoch != epoch:
-            logger.warning("%s started anew; its book needs a snapshot", sender)
+            logger.warning("%s started anew; its book needs a snapshot", batch.sender)
         else:
-            logger.warning("Expected batch %d of %s, was %d", expected, sender, run.first)
+            logger.warning("Expected batch %d of %s, was %d", expected, batch.sender, batch.first)
         return True
 
-
-def _parse(message: bytes) -> tuple[str, int, _Run, int] | None:
-    """Return sender, epoch, message and its number of events; None if it is not ours."""
-    if len(message) < _HEADER.size:
-        return None
-    magic, name_size, exchange_size, count, epoch, first, last, ts_send = _HEADER.unpack_from(
-        message
-    )
-    exchange_at = _HEADER.size + name_size
-    events_at = exchange_at + exchange_size
-    if magic != _MAGIC or len(message) != events_at + count * EVENT.itemsize:
-        return None
-    name = message[_HEADER.size : exchange_at].decode(errors="replace")
-    exchange = message[exchange_at:events_at].decode(errors="replace")
-    payload = memoryview(message)[events_at:]
-    return name, epoch, _Run(exchange, first, last, False, ts_send, [payload]), count
-
-
-def _batch(sender: str, run: _Run) -> EventBatch:
-    # Joined into a bytearray the array is writable, like one that a decoder made, so compiled
-    # kernels meet the same type of array live and in replay and compile once.
-    events = np.frombuffer(bytearray().join(run.payloads), dtype=EVENT)
-    return EventBatch(
-        sender=sender,
-        exchange=run.exchange,
-        events=events,
-        first=run.first,
-        last=run.last,
-        hole=run.hole,
-        ts_send=run.ts_send,
-    )
+    def _parse(self, message: bytes) -> tuple[int, EventBatch] | None:
+        """Return the sender's epoch and the batch; None if it is not ours."""
+        if len(message) < _HEADER.size:
+            return None
+        magic, name_size, exchange_size, count, epoch, first, last, ts_send = _HEADER.unpack_from(
+            message
+        )
+        exchange_at = _HEADER.size + name_size
+        events_at = exchange_at + exchange_size
+        if magic != _MAGIC or len(message) != events_at + count * EVENT.itemsize:
+            return None
+        suffix = message[_HEADER.size : events_at]
+        texts = self._texts.get(suffix)
+        if texts is None:
+            name, exchange = suffix[:name_size], suffix[name_size:]
+            texts = name.decode(errors="replace"), exchange.decode(errors="replace")
+            self._texts[suffix] = texts
+        # In a bytearray the array is writable, like one that a decoder made, so compiled
+        # kernels meet the same type of array live and in replay and compile once.
+        events = np.frombuffer(bytearray(memoryview(message)[events_at:]), dtype=EVENT)
+        return epoch, EventBatch(*texts, events, first, last, False, ts_send)

@@ -185,7 +185,7 @@ def test_foreign_messages_are_counted_and_harm_nothing(ipc):
             [b"a", b"b", b"c"],
         ):
             stranger.send_multipart(message)
-        until(lambda: receiver.counters.rejected == 4, lambda: receiver.recv(timeout_ms=10))
+        until(lambda: receiver.counters.rejected == 8, lambda: receiver.recv(timeout_ms=10))
         sender.send(numbered(0, 3))
         assert sequences(drain(sender, receiver)) == [0, 1, 2]
 

@@ -116,4 +116,4 @@ def test_lost_and_foreign_messages_are_counted(ipc):
             lambda: values.extend(receiver.recv(timeout_ms=10)),
         )
     assert values[-1].payload == b"9"
-    assert (receiver.counters.holes, receiver.counters.rejected) == (1, 3)
+    assert (receiver.counters.holes, receiver.counters.rejected) == (1, 4)
