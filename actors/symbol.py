@@ -18,7 +18,7 @@ import ray
 from actors import names
 from actors.venue_risk import VenueRisk
 from alphaplus.analysis import views
-from alphaplus.analysis.analyzer import Analyzer
+from alphaplus.analysis.analyzer import NEVER, Analyzer
 from alphaplus.analysis.market import Market
 from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.analysis.state import summary
@@ -109,8 +109,9 @@ class Symbol:
         self._receiver = EventReceiver(transport)
         self._board: LatestSender | None = None
         self._store: RowSender | None = None
-        self._unsent: list[tuple[bytes, int]] = []
         self._rows_sent = 0
+        self._states_due = self._rows_due = 0
+        """When the next state is to be told and the next rows are to go, ns by our clock."""
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
@@ -288,7 +289,8 @@ class Symbol:
                 self._apply(batch)
             now = self._clock()
             self._tell_board(now)
-            self._flush_rows(now)
+            if now >= self._rows_due:
+                self._flush_rows(now)
 
     def _apply(self, batch: EventBatch) -> None:
         venue = self._venues[batch.exchange]
@@ -335,6 +337,7 @@ class Symbol:
                 venue.next_latencies = now + LATENCIES_EVERY_NS
                 key = f"{names.LATENCIES}{exchange}:{self.symbol}"
                 self._board.send(key, venue.latencies.of_all.to_bytes())
+        self._states_due = min(venue.next_state for venue in self._venues.values())
         if self._board.unsent:
             self._board.pump()
 
@@ -349,11 +352,10 @@ class Symbol:
 
     def _flush_rows(self, now: int, *, everything: bool = False) -> None:
         if self._store is None:
+            self._rows_due = NEVER
             return
-        due = self._rows_due
-        if not everything and (
-            now < due or (now < due + ROWS_PATIENCE_NS and self._receiver.has_more())
-        ):
+        patient = now < self._rows_due + ROWS_PATIENCE_NS and not everything
+        if patient and self._receiver.has_more():
             return
         for venue in self._venues.values():
             for batch in venue.rows.take_all(now) if everything else venue.rows.take(now):
@@ -361,6 +363,7 @@ class Symbol:
                     self._rows_sent += len(batch)
                 else:
                     self._refuse(venue, batch.table, len(batch))
+        self._rows_due = min(venue.rows.due for venue in self._venues.values())
         self._store.pump()
 
     def _refuse(self, venue: _Venue, table: str, rows: int) -> None:
@@ -370,14 +373,8 @@ class Symbol:
         venue.refused_rows += rows
         venue.market.dropped += rows
 
-    @property
-    def _rows_due(self) -> int:
-        return min(venue.rows.due for venue in self._venues.values())
-
     def _pause_ms(self) -> int:
-        due = min(venue.next_state for venue in self._venues.values())
-        if self._store is not None:
-            due = min(due, self._rows_due)
+        due = min(self._states_due, self._rows_due)
         return min(max((due - self._clock()) // 1_000_000, 1), MAX_PAUSE_MS)
 
 
