@@ -15,7 +15,9 @@ import orjson
 
 from alphaplus.errors import ConfigError
 from alphaplus.events import EVENT, EventArray, empty_events
-from alphaplus.feeds import _kernels
+from alphaplus.feeds._kernels import layout
+from alphaplus.feeds._kernels.decode import decode
+from alphaplus.feeds._kernels.names import hash_slot
 from alphaplus.instruments import Instrument
 
 MessageArray = npt.NDArray[np.void]
@@ -25,32 +27,32 @@ MessageArray = npt.NDArray[np.void]
 class MessageKind(IntEnum):
     """What a frame says."""
 
-    OTHER = _kernels.OTHER
+    OTHER = layout.OTHER
     """Valid JSON of no use to a book: answers to subscriptions, unknown events."""
-    DEPTH = _kernels.DEPTH
-    SNAPSHOT = _kernels.SNAPSHOT
-    TRADE = _kernels.TRADE
-    BOOK_TICKER = _kernels.BOOK_TICKER
-    MARK_PRICE = _kernels.MARK_PRICE
-    LIQUIDATION = _kernels.LIQUIDATION
-    OPEN_INTEREST = _kernels.OPEN_INTEREST
+    DEPTH = layout.DEPTH
+    SNAPSHOT = layout.SNAPSHOT
+    TRADE = layout.TRADE
+    BOOK_TICKER = layout.BOOK_TICKER
+    MARK_PRICE = layout.MARK_PRICE
+    LIQUIDATION = layout.LIQUIDATION
+    OPEN_INTEREST = layout.OPEN_INTEREST
 
 
 class FrameError(IntEnum):
     """Why a frame made no events; `NONE` if it did."""
 
     NONE = 0
-    SYNTAX = _kernels.SYNTAX
+    SYNTAX = layout.SYNTAX
     """No valid JSON: torn, or garbage."""
-    FIELD = _kernels.FIELD
+    FIELD = layout.FIELD
     """A field is missing or of another type."""
-    NUMBER = _kernels.NUMBER
+    NUMBER = layout.NUMBER
     """A number is none, is negative, or has more than 18 digits."""
-    OFF_GRID = _kernels.OFF_GRID
+    OFF_GRID = layout.OFF_GRID
     """A price lies between two ticks of the instrument."""
-    SYMBOL = _kernels.SYMBOL
+    SYMBOL = layout.SYMBOL
     """The symbol is not among the instruments of the decoder."""
-    REPEATED = _kernels.REPEATED
+    REPEATED = layout.REPEATED
     """A field is there twice."""
 
 
@@ -83,9 +85,9 @@ _MARKET: Final = np.dtype(
     ]
 )
 _NO_HINTS: Final = np.empty(0, dtype=np.int64)
-_RAW: Final = bytes([_kernels.RAW])
-_SETTLED: Final = bytes([_kernels.SETTLED])
-_PADDING: Final = b" " * _kernels.PADDING
+_RAW: Final = bytes([layout.RAW])
+_SETTLED: Final = bytes([layout.SETTLED])
+_PADDING: Final = b" " * layout.PADDING
 _ROWS_PER_FRAME: Final = 5
 """Rows that a frame may make beyond one for each so many bytes."""
 _USUAL_BYTES_PER_ROW: Final = 20
@@ -155,7 +157,7 @@ class SymbolTable:
             )
             end = at + len(padded[index]) // 8
             mask = slots.size - 1
-            slot = _kernels.hash_slot(words[at:end], len(name), mask)
+            slot = hash_slot(words[at:end], len(name), mask)
             at = end
             while slots[slot] >= 0:
                 slot = (slot + 1) & mask
@@ -175,7 +177,7 @@ class FrameDecoder:
         self.instruments = tuple(instruments)
         table = SymbolTable.of(self.instruments)
         self._tables = table.names, table.slots, table.market
-        self._scratch = np.empty(1, dtype=_kernels.SCAN)
+        self._scratch = np.empty(1, dtype=layout.SCAN)
         self._bytes_per_row = _USUAL_BYTES_PER_ROW  # memory that is not needed costs page faults
         self._run: npt.NDArray[np.int64] = self._scratch["run"][0]
 
@@ -197,7 +199,7 @@ class FrameDecoder:
         times = np.asarray(ts_recv, dtype=np.int64)
         hint = _NO_HINTS if hints is None else np.asarray(hints, dtype=np.int64)
         made, rows = self._scan(joined(frames), times, hint, messages)
-        if made == -_kernels.UNSETTLED:
+        if made == -layout.UNSETTLED:
             made, rows = self._scan(settled(frames), times, hint, messages)
         run = self._run.tolist()
         told = Run(*run) if run[0] >= 0 else None
@@ -211,9 +213,9 @@ class FrameDecoder:
         messages: MessageArray,
     ) -> tuple[int, npt.NDArray[np.void]]:
         capacity = buffer.size // self._bytes_per_row + _ROWS_PER_FRAME * len(messages)
-        rows = np.empty(capacity, _kernels.ROW)
-        made = _kernels.decode(buffer, ts_recv, hints, *self._tables, messages, rows, self._scratch)
-        if made == -_kernels.NO_ROOM:  # levels are shorter here than on most markets
+        rows = np.empty(capacity, layout.ROW)
+        made = decode(buffer, ts_recv, hints, *self._tables, messages, rows, self._scratch)
+        if made == -layout.NO_ROOM:  # levels are shorter here than on most markets
             self._bytes_per_row = _LEAST_BYTES_PER_ROW
             return self._scan(buffer, ts_recv, hints, messages)
         return made, rows

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.errors import UnknownSymbol
-from alphaplus.feeds import _kernels
+from alphaplus.feeds._kernels.layout import ROW
+from alphaplus.feeds._kernels.survey import survey
 from alphaplus.feeds.binance import MessageKind, SymbolTable, joined, settled
 from alphaplus.instruments import Instrument, InstrumentKind
 
@@ -154,16 +155,16 @@ def split_pair(pair: str) -> tuple[str, str]:
 
 def _survey(frames: Sequence[bytes]) -> tuple[npt.NDArray[np.void], list[str]]:
     table = SymbolTable.of(())
-    nowhere = np.empty(0, dtype=_kernels.ROW)
+    nowhere = np.empty(0, dtype=ROW)
     notes = np.empty(len(frames), dtype=NOTE)
     symbols: list[str] = []
     for at in range(0, len(frames), _CHUNK):  # bounds the memory of the joined text
         chunk = frames[at : at + _CHUNK]
         buffer, part = joined(chunk), notes[at : at + _CHUNK]
         tables = table.names, table.slots, table.market
-        if not _kernels.survey(buffer, *tables, nowhere, part):
+        if not survey(buffer, *tables, nowhere, part):
             buffer = settled(chunk)
-            _kernels.survey(buffer, *tables, nowhere, part)
+            survey(buffer, *tables, nowhere, part)
         text = buffer.tobytes()
         spans = zip(part["name_begin"].tolist(), part["name_end"].tolist(), strict=True)
         symbols += [text[begin:end].decode().upper() for begin, end in spans]

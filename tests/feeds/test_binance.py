@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alphaplus.errors import ConfigError
 from alphaplus.events import EVENT, EventArray, Flag, Kind, Side
-from alphaplus.feeds import _kernels
+from alphaplus.feeds._kernels import layout
 from alphaplus.feeds.binance import FrameDecoder, FrameError, MessageKind
 from alphaplus.instruments import Instrument, InstrumentKind
 from tests.feeds.frames import INSTRUMENT, SPOT, frames
@@ -386,9 +386,9 @@ def test_one_venue_symbol_twice_is_refused() -> None:
 def test_kernel_numbers_are_those_of_the_events() -> None:
     for name in ("SNAPSHOT_BEGIN", "DEPTH", "SNAPSHOT_END", "TRADE", "BOOK_TICKER", "MARK_PRICE",
                  "INDEX_PRICE", "FUNDING_RATE", "OPEN_INTEREST", "LIQUIDATION"):  # fmt: skip
-        assert getattr(_kernels, f"_EVENT_{name}") == Kind[name]
-    assert (_kernels._BID, _kernels._ASK) == (Side.BID, Side.ASK)
-    assert (_kernels._LAST, _kernels._OFF_MARKET) == (Flag.LAST, Flag.OFF_MARKET)
+        assert getattr(layout, f"EVENT_{name}") == Kind[name]
+    assert (layout.BID, layout.ASK) == (Side.BID, Side.ASK)
+    assert (layout.FLAG_LAST, layout.FLAG_OFF_MARKET) == (Flag.LAST, Flag.OFF_MARKET)
 
 
 def test_published_messages_of_binance_futures_decode(data_dir: Path) -> None:
