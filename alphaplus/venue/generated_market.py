@@ -17,6 +17,7 @@ from alphaplus.errors import ConfigError
 from alphaplus.venue.candles import MinuteBars
 from alphaplus.venue.generated_accounts import Accounts, Liquidation
 from alphaplus.venue.generated_book import ASK, BID, GeneratedBook
+from alphaplus.venue.generated_messages import MessageWriter
 from alphaplus.venue.planted_accounts import ForcedOrder, PlantedAccounts
 from alphaplus.venue.price_moves import MOST_RATE_PER_S, PriceMove, PriceMoves
 from alphaplus.venue.protocol import Channel, Listing, Ticker
@@ -89,6 +90,7 @@ class SymbolMarket:
             price_decimals=profile.price_decimals,
             lot_decimals=profile.lot_decimals,
         )
+        self._writer = MessageWriter(self.listing)
         self._rng = rng
         self._tick = 10.0**-profile.price_decimals
         self._lot = 10.0**-profile.lot_decimals
@@ -205,7 +207,7 @@ class SymbolMarket:
         """Return bids and asks as [price, quantity], best first."""
         bids, asks = (
             [
-                [self._price(tick), self._quantity(side.levels[tick])]
+                [self._writer.price(tick), self._writer.quantity(side.levels[tick])]
                 for tick in side.ordered()[:limit]
             ]
             for side in (self._book.bids, self._book.asks)
@@ -382,14 +384,14 @@ class SymbolMarket:
     ) -> None:
         """Count a forced order, which is published unless a larger one of its second is."""
         self._liquidations += 1
-        order = {
-            "s": self.listing.symbol, "S": "SELL" if side > 0 else "BUY",
-            "o": "LIMIT", "f": "IOC", "q": self._quantity(lots),
-            "p": self._price(round(price / self._tick)),
-            "ap": f"{notional / (filled * self._lot):.{self.listing.price_decimals}f}",
-            "X": "FILLED" if filled == lots else "PARTIALLY_FILLED", "l": self._quantity(filled),
-            "z": self._quantity(filled), "T": self._now_ms,
-        }  # fmt: skip
+        order = self._writer.forced_order(
+            side,
+            lots,
+            filled,
+            tick=round(price / self._tick),
+            average=notional / (filled * self._lot),
+            now_ms=self._now_ms,
+        )
         if self._largest is None or notional > self._largest[0]:
             self._largest = notional, order
 
@@ -422,24 +424,15 @@ class SymbolMarket:
         if touch == self._touch:
             return
         self._touch = touch
-        bid, bid_lots, ask, ask_lots = touch
-        text = (
-            f'{{"e":"bookTicker","u":{self._book.sequence},"s":"{self.listing.symbol}",'
-            f'"b":"{self._price(bid)}","B":"{self._quantity(bid_lots)}",'
-            f'"a":"{self._price(ask)}","A":"{self._quantity(ask_lots)}",'
-            f'"T":{self._now_ms},"E":{self._now_ms}}}'
-        )
-        self._out.append((Channel.BOOK_TICKER, text.encode()))
+        text = self._writer.book_ticker(touch, self._book.sequence, self._now_ms)
+        self._out.append((Channel.BOOK_TICKER, text))
         self._tickers += 1
 
     def _publish_trade(self, tick: int, lots: int, buyer_is_maker: bool) -> None:
         self._trade_id += 1
-        text = (
-            f'{{"e":"trade","E":{self._now_ms},"T":{self._now_ms},"s":"{self.listing.symbol}",'
-            f'"t":{self._trade_id},"p":"{self._price(tick)}","q":"{self._quantity(lots)}",'
-            f'"X":"MARKET","m":{"true" if buyer_is_maker else "false"}}}'
+        payload = self._writer.trade(
+            self._trade_id, tick, lots, buyer_is_maker=buyer_is_maker, now_ms=self._now_ms
         )
-        payload = text.encode()
         self._out.append((Channel.TRADE, payload))
         self._recent.append(payload)
         price = tick * self._tick
@@ -452,30 +445,18 @@ class SymbolMarket:
     def _publish_depth(self) -> None:
         if self._book.sequence == self._last_depth:
             return
-        bids, asks = (self._json_levels(changes) for changes in self._book.take_changes())
-        text = (
-            f'{{"e":"depthUpdate","E":{self._now_ms},"T":{self._now_ms},'
-            f'"s":"{self.listing.symbol}","U":{self._last_depth + 1},"u":{self._book.sequence},'
-            f'"pu":{self._last_depth},"b":[{bids}],"a":[{asks}]}}'
+        text = self._writer.depth(
+            self._book.take_changes(),
+            previous=self._last_depth,
+            sequence=self._book.sequence,
+            now_ms=self._now_ms,
         )
         self._last_depth = self._book.sequence
-        self._out.append((Channel.DEPTH, text.encode()))
+        self._out.append((Channel.DEPTH, text))
         self._depths += 1
-
-    def _json_levels(self, changes: dict[int, int]) -> str:
-        price, quantity = self._price, self._quantity
-        return ",".join(
-            f'["{price(tick)}","{quantity(changes[tick])}"]' for tick in sorted(changes)
-        )
 
     def _mid(self) -> float:
         return (self._book.bids.best + self._book.asks.best) / 2 * self._tick
-
-    def _price(self, tick: int) -> str:
-        return _decimal(tick, self.listing.price_decimals)
-
-    def _quantity(self, lots: int) -> str:
-        return _decimal(lots, self.listing.lot_decimals)
 
     def _size(self) -> int:
         """Return the lots of an order; drawn in blocks, which is cheaper."""
@@ -489,11 +470,3 @@ class SymbolMarket:
         if not self._chances:
             self._chances = self._rng.random(_DRAWS).tolist()
         return self._chances.pop()
-
-
-def _decimal(units: int, decimals: int) -> str:
-    """Write an integer of the last decimal place as a decimal, exactly."""
-    if not decimals:
-        return str(units)
-    whole, part = divmod(units, 10**decimals)
-    return f"{whole}.{part:0{decimals}d}"
