@@ -21,9 +21,10 @@ from alphaplus.instruments import Instrument
 from alphaplus.latency import LatencyHistogram
 from alphaplus.leverage.tiers import TierBook
 from alphaplus.portfolio.accounts import MAIN
-from alphaplus.portfolio.desk import RiskDesk, StressInputs
+from alphaplus.portfolio.desk import RiskDesk
 from alphaplus.portfolio.desk_settings import DeskSettings
 from alphaplus.portfolio.scenario_models import Model
+from alphaplus.portfolio.stress_inputs import StressInputs
 from alphaplus.streams import Endpoint, LatestReceiver, LatestValue, Transport
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from actors import names
 from alphaplus.errors import AlphaPlusError, ConfigError, RiskError
-from alphaplus.portfolio.desk import StressInputs
+from alphaplus.portfolio.stress_inputs import StressInputs
 from alphaplus.portfolio.stress_order import StressOrder, answer_order
 from jobs.arguments import finish
 

@@ -14,13 +14,14 @@ from alphaplus.errors import (
     RiskError,
     StaleBook,
     UnknownMeasure,
+    UnknownPortfolio,
     UnknownSymbol,
 )
 from serve import problems
 from serve.risk_fleet import RiskFleet
 
 if TYPE_CHECKING:
-    from alphaplus.portfolio.desk import StressInputs
+    from alphaplus.portfolio.stress_inputs import StressInputs
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class Fleet(RiskFleet, Protocol):
         """Replace all positions and return the new portfolio; raises RiskError."""
 
     async def stress_inputs(self, portfolio_id: str) -> "StressInputs":
-        """Return what a stress run of a portfolio takes; raises RiskError if there is none."""
+        """Return what a stress run of a portfolio takes; raises UnknownPortfolio."""
 
     async def stats(self) -> Record:
         """Return the counters of the whole fleet, see `schemas.FleetStats`."""
@@ -170,6 +171,9 @@ class FleetView:
             checked = StressOrder.of(order)
             inputs = await self.ask(self.fleet.stress_inputs(portfolio_id))
             return await asyncio.to_thread(answer_order, checked, inputs, now_ns=self.now_ns())
+        except UnknownPortfolio as error:
+            near = closest(error.portfolio_id, error.known)
+            raise problems.unknown_portfolio(error.portfolio_id, near, error.known) from error
         except RiskError as error:
             raise problems.invalid([{"field": "body", "detail": str(error)}]) from error
 

@@ -18,7 +18,7 @@ from alphaplus.errors import AlphaPlusError, UnknownSymbol
 from serve.deps import FleetUnavailable, Record
 
 if TYPE_CHECKING:
-    from alphaplus.portfolio.desk import StressInputs
+    from alphaplus.portfolio.stress_inputs import StressInputs
 
 TIMEOUT_S: Final = 2.0
 """An actor answers within milliseconds, or it is in trouble."""

@@ -6,7 +6,7 @@ answers questions at a time that the caller gives. Not safe for threads: its own
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from alphaplus.errors import (
     UnknownSymbol,
 )
 from alphaplus.instruments import Instrument, symbol_from_ccxt
-from alphaplus.leverage.account import MarginAccount
 from alphaplus.leverage.account_input import AccountInput, quote
 from alphaplus.leverage.dynamic_leverage import LeverageAdvice
 from alphaplus.leverage.leverage_steps import LeverageState, LeverageSteps
@@ -38,33 +37,8 @@ from alphaplus.portfolio.models import MarketModels, build_models, no_models
 from alphaplus.portfolio.reading import AccountReader
 from alphaplus.portfolio.scenario_models import Model
 from alphaplus.portfolio.scores import MarketLiquidity, sigma_of
+from alphaplus.portfolio.stress_inputs import StressAccount, StressHoldings, StressInputs
 from alphaplus.portfolio.valuation import value_accounts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StressAccountInput:
-    """One account as a stress run takes it."""
-
-    id: str
-    exchange: str
-    account: MarginAccount
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StressInputs:
-    """Everything that a stress run takes of a portfolio and of all markets."""
-
-    rows: tuple[np.void, ...]
-    """`MARKET_RISK` of every market that is watched."""
-    tiers: Mapping[str, TierBook]
-    """By exchange."""
-    betas: Mapping[str, float]
-    """To the reference asset, by market; only those that are known."""
-    funding_rates: Mapping[str, float]
-    """Of the next interval, by market; only those that are known."""
-    accounts: tuple[StressAccountInput, ...]
-    missing: tuple[str, ...]
-    """Accounts that are left out, and why."""
 
 
 class RiskDesk:
@@ -281,8 +255,8 @@ class RiskDesk:
                 continue
             marks = {p.symbol: self.board.mark(p.key, now_ns).price for p in account.positions}
             found.append(
-                StressAccountInput(
-                    id=account.id,
+                StressAccount(
+                    name=account.id,
                     exchange=account.exchange,
                     account=account.margin_account(account.wallet_balance, marks),
                 )
@@ -294,8 +268,8 @@ class RiskDesk:
             tiers=dict(self._tiers),
             betas=self.models().betas,
             funding_rates={key: rate for key, rate in rates.items() if rate is not None},
-            accounts=tuple(found),
-            missing=tuple(missing),
+            holdings=StressHoldings(accounts=tuple(found), left_out=tuple(missing)),
+            at_par=self.settings.at_par,
         )
 
     def tiers_of(self, exchange: str) -> TierBook | None:

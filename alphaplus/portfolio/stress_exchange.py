@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.leverage.tiers import TierBook
-from alphaplus.portfolio.stress_holdings import Closed, Flags, Holdings, StressAccount, Valued
+from alphaplus.portfolio.stress_holdings import Closed, Flags, Holdings, Valued
+from alphaplus.portfolio.stress_inputs import StressAccount
 from alphaplus.portfolio.stress_markets import Gaps, StressMarkets
 from alphaplus.portfolio.stress_outcome import AccountStress
 from alphaplus.portfolio.stress_shocks import StressShock

@@ -12,11 +12,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.leverage.account import MarginAccount, is_inverse, isolated_margin, pair_of
+from alphaplus.leverage.account import MarginAccount, is_inverse, isolated_margin
 from alphaplus.leverage.account_arrays import Records, arrays_of
 from alphaplus.leverage.account_margin import evaluate_accounts
 from alphaplus.leverage.engine import MarginState, evaluate, joint_distance
 from alphaplus.leverage.tiers import TierBook
+from alphaplus.portfolio.stress_inputs import StressAccount
 from alphaplus.portfolio.stress_markets import StressMarkets
 from alphaplus.portfolio.stress_shocks import StressShock
 
@@ -27,33 +28,6 @@ Flags = npt.NDArray[np.bool_]
 _NEVER: Final = 1e9
 """Factor between a price and a trigger that no cascade reaches."""
 _TAKEN: Final = (MarginState.LIQUIDATABLE_NOW, MarginState.BANKRUPT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StressAccount:
-    """An account of the portfolio on an exchange that is watched."""
-
-    name: str
-    exchange: str
-    account: MarginAccount
-
-    @property
-    def quote(self) -> str | None:
-        """The currency that its values are in; None if no position says so."""
-        for position in self.account.positions:
-            pair = pair_of(position.symbol)
-            if pair is not None:
-                return pair[1] if is_inverse(position, self.account.profile) else pair[2]
-        return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StressHoldings:
-    """A portfolio as a stress run takes it."""
-
-    accounts: tuple[StressAccount, ...] = ()
-    left_out: tuple[str, ...] = ()
-    """What is missing of accounts that are not among these: no total is known without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from alphaplus.errors import RiskError
-from alphaplus.portfolio.desk import StressInputs
 from alphaplus.portfolio.stress_exchange import StressRules
-from alphaplus.portfolio.stress_holdings import StressAccount, StressHoldings
+from alphaplus.portfolio.stress_inputs import StressInputs
 from alphaplus.portfolio.stress_markets import StressMarkets
 from alphaplus.portfolio.stress_run import MOST_CELLS, run_stress, stress_grid
 from alphaplus.portfolio.stress_shocks import custom_shock, named_shock
@@ -70,9 +69,7 @@ class StressOrder:
         return cls(**given)
 
 
-def answer_order(
-    order: StressOrder, inputs: StressInputs, *, now_ns: int, at_par: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def answer_order(order: StressOrder, inputs: StressInputs, *, now_ns: int) -> dict[str, Any]:
     """Return plain values, ready for JSON: an outcome, or for a grid its cells under `cells`.
 
     `inputs` are what the desk gives for `now_ns`. Raises RiskError if the order names what is
@@ -81,7 +78,7 @@ def answer_order(
     rules = StressRules(
         insurance_fund=order.insurance_fund,
         estimated_levels=order.levels == "estimated",
-        at_par=at_par,
+        at_par=inputs.at_par,
     )
     markets = StressMarkets.of_rows(
         inputs.rows,
@@ -90,18 +87,11 @@ def answer_order(
         funding_rates=inputs.funding_rates,
         now_ns=now_ns,
     )
-    holdings = StressHoldings(
-        accounts=tuple(
-            StressAccount(name=item.id, exchange=item.exchange, account=item.account)
-            for item in inputs.accounts
-        ),
-        left_out=inputs.missing,
-    )
     common = {"as_of": now_ns, "reference": order.reference}
     if order.grid is not None:
         cells = stress_grid(
             markets,
-            holdings,
+            inputs.holdings,
             inputs.tiers,
             reference=order.reference,
             shocks=order.grid["shocks"],
@@ -117,7 +107,7 @@ def answer_order(
         shock = custom_shock(
             markets, order.shocks or {}, common=order.common or 0.0, depth=order.depth
         )
-    outcome = run_stress(markets, holdings, inputs.tiers, shock, rules, now_ns=now_ns)
+    outcome = run_stress(markets, inputs.holdings, inputs.tiers, shock, rules, now_ns=now_ns)
     return {**common, **outcome.as_dict()}
 
 

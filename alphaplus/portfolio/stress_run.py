@@ -23,7 +23,7 @@ from alphaplus.errors import RiskError
 from alphaplus.leverage.tiers import TierBook
 from alphaplus.portfolio.currencies import common_currency
 from alphaplus.portfolio.stress_exchange import StressedExchange, StressRules, known
-from alphaplus.portfolio.stress_holdings import StressHoldings
+from alphaplus.portfolio.stress_inputs import StressHoldings
 from alphaplus.portfolio.stress_markets import Gaps, StressMarkets
 from alphaplus.portfolio.stress_outcome import AccountStress, MarketStress, StressOutcome
 from alphaplus.portfolio.stress_shocks import StressShock, correlated_shock

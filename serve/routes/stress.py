@@ -1,14 +1,13 @@
 """What a shock would do: the portfolio in a cascade over all markets."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Path
-
+from alphaplus.portfolio.accounts import MAIN
 from serve.deps import Record, View, worst
+from serve.routes.portfolios import PortfolioId
 from serve.schemas import problem_answers
 from serve.stress_schemas import StressAnswer, StressIn
 
-MAIN = "main"
 router = APIRouter(prefix="/v1/portfolio", tags=["portfolio"])
 
 
@@ -19,11 +18,9 @@ async def stress_main(wanted: StressIn, view: View) -> Record:
 
 
 @router.post(
-    "/{portfolio_id}/stress", response_model=StressAnswer, responses=problem_answers(413, 422)
+    "/{portfolio_id}/stress", response_model=StressAnswer, responses=problem_answers(404, 413, 422)
 )
-async def stress(
-    portfolio_id: Annotated[str, Path(max_length=32)], wanted: StressIn, view: View
-) -> Record:
+async def stress(portfolio_id: PortfolioId, wanted: StressIn, view: View) -> Record:
     """The same on another portfolio."""
     return await _stress(portfolio_id, wanted, view)
 

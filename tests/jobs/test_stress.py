@@ -15,7 +15,7 @@ from rich.console import Console
 
 from actors import names
 from alphaplus.errors import ConfigError, RiskError
-from alphaplus.portfolio.desk import StressInputs
+from alphaplus.portfolio.stress_inputs import StressInputs
 from alphaplus.portfolio.stress_order import StressOrder, answer_order
 from jobs.stress import ask, order_of, print_tables, run
 from tests.portfolio.stress_cases import BTC, NOW, stress_inputs

@@ -8,8 +8,7 @@ import numpy as np
 from alphaplus.analysis.market_risk import BINS, blank_market_risk
 from alphaplus.leverage.account import MarginAccount, MarginPosition
 from alphaplus.leverage.tiers import LeverageTier, TierBook, TierTable
-from alphaplus.portfolio.desk import StressAccountInput, StressInputs
-from alphaplus.portfolio.stress_holdings import StressAccount
+from alphaplus.portfolio.stress_inputs import StressAccount, StressHoldings, StressInputs
 from alphaplus.portfolio.stress_markets import StressMarkets
 
 NOW = 1_700_000_000_000_000_000
@@ -101,8 +100,7 @@ def stress_inputs(**changes: Any) -> StressInputs:
         "tiers": TIERS,
         "betas": {},
         "funding_rates": {},
-        "accounts": (StressAccountInput(id=OWN.name, exchange=OWN.exchange, account=OWN.account),),
-        "missing": (),
+        "holdings": StressHoldings(accounts=(OWN,)),
     }
     return StressInputs(**{**values, **changes})
 

@@ -421,7 +421,7 @@ def test_stress_inputs_have_everything_that_is_known() -> None:
     made = ready(account(position()), account(position(ETH), id="b", wallet_balance=None))
     found = made.stress_market("main", NOW)
     assert len(found.rows) == len(instruments())
-    assert [item.id for item in found.accounts] == ["a"]
-    assert found.missing == ("wallet_balance of account b",)
+    assert [item.name for item in found.holdings.accounts] == ["a"]
+    assert found.holdings.left_out == ("wallet_balance of account b",)
     assert found.betas[f"binance:{BTC}"] == pytest.approx(1.0)
     assert found.funding_rates[f"binance:{BTC}"] == 0.0001

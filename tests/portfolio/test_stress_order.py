@@ -6,11 +6,22 @@ from typing import Any
 import pytest
 
 from alphaplus.errors import RiskError
-from alphaplus.portfolio.stress_holdings import StressHoldings
+from alphaplus.portfolio.stress_inputs import StressHoldings
 from alphaplus.portfolio.stress_order import StressOrder, answer_order
 from alphaplus.portfolio.stress_run import run_stress
 from alphaplus.portfolio.stress_shocks import custom_shock
-from tests.portfolio.stress_cases import BTC, ETH, NOW, OWN, TIERS, markets, stress_inputs
+from tests.portfolio.stress_cases import (
+    BTC,
+    ETH,
+    NOW,
+    OWN,
+    TIERS,
+    account,
+    markets,
+    position,
+    row,
+    stress_inputs,
+)
 
 
 def answered(order: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +56,9 @@ def test_a_scenario_and_a_grid_are_run() -> None:
 
 def test_what_the_desk_lacks_is_missing_in_the_answer() -> None:
     order = StressOrder.of({"scenario": "btc_down_10"})
-    lacking = stress_inputs(missing=("wallet_balance of account b",))
+    lacking = stress_inputs(
+        holdings=StressHoldings(accounts=(OWN,), left_out=("wallet_balance of account b",))
+    )
     answer = answer_order(order, lacking, now_ns=NOW)
     assert answer["figures"]["portfolio_loss"] is None
     missing = answer["missing"]["portfolio_loss"]
@@ -90,3 +103,16 @@ def test_a_wrong_order_is_refused_in_one_sentence(order: dict[str, Any], sentenc
         answered(order)
     assert sentence in str(caught.value)
     assert str(caught.value).count(". ") == 0
+
+
+def test_currencies_at_par_come_with_the_inputs() -> None:
+    other = account(position("BTC-USDC-PERP"), name="other")
+    two = {
+        "rows": (row(), row("BTC-USDC-PERP")),
+        "holdings": StressHoldings(accounts=(account(position()), other)),
+    }
+    order = StressOrder.of({"common": -0.1})
+    apart = answer_order(order, stress_inputs(**two), now_ns=NOW)
+    assert apart["figures"]["portfolio_loss"] is None
+    together = answer_order(order, stress_inputs(**two, at_par=("USDT", "USDC")), now_ns=NOW)
+    assert together["figures"]["portfolio_loss"] == pytest.approx(200)

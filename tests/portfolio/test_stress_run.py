@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alphaplus.analysis.market_risk import BINS, ladder, level_prices
 from alphaplus.errors import RiskError
 from alphaplus.portfolio.stress_exchange import StressRules
-from alphaplus.portfolio.stress_holdings import StressHoldings
+from alphaplus.portfolio.stress_inputs import StressHoldings
 from alphaplus.portfolio.stress_run import run_stress, stress_grid
 from alphaplus.portfolio.stress_shocks import custom_shock, named_shock, scenario_names
 from alphaplus.risk.cascade import Accounts, Market, Rules, simulate

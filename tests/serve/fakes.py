@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from alphaplus.errors import StaleBook, UnknownMeasure, UnknownSymbol
-from alphaplus.portfolio.desk import RiskDesk, StressInputs
+from alphaplus.portfolio.desk import RiskDesk
+from alphaplus.portfolio.stress_inputs import StressInputs
 from tests.portfolio.desk_cases import desk, modelled
 from tests.portfolio.stress_cases import stress_inputs
 

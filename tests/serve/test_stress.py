@@ -5,7 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from alphaplus.errors import RiskError
+from alphaplus.errors import UnknownPortfolio
 from serve.deps import FleetUnavailable
 from tests.portfolio.stress_cases import BTC, ETH
 from tests.serve.fakes import NOW, FakeFleet
@@ -70,12 +70,10 @@ async def test_a_wrong_order_is_one_sentence(
 async def test_an_unknown_portfolio_and_a_fleet_that_is_away(
     client: httpx2.AsyncClient, fleet: FakeFleet
 ) -> None:
-    fleet.failures["stress_inputs"] = RiskError("Expected a portfolio of main, was 'x'.")
-    answer = await client.post("/v1/portfolio/x/stress", json={"common": -0.1})
-    assert (
-        problem(answer, 422, "invalid-request")["detail"]
-        == "Expected a portfolio of main, was 'x'."
-    )
+    fleet.failures["stress_inputs"] = UnknownPortfolio("man", ("main",))
+    answer = await client.post("/v1/portfolio/man/stress", json={"common": -0.1})
+    body = problem(answer, 404, "unknown-portfolio")
+    assert body["detail"] == "There is no portfolio 'man'; did you mean main?"
     fleet.failures["stress_inputs"] = FleetUnavailable("The actor is restarting.")
     answer = await client.post(URL, json={"common": -0.1})
     assert problem(answer, 503, "unavailable")["detail"] == "The actor is restarting."
