@@ -17,8 +17,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from alphaplus.errors import ConfigError
 
 ENV_PREFIX: Final = "ALPHAPLUS_"
+SECRETS: Final = frozenset({("storage", "dsn"), ("feeds", "api_key"), ("feeds", "api_secret")})
+"""Settings that come from the environment only and are never shown."""
 ENV_OTHER: Final = frozenset({"ALPHAPLUS_CONFIG", "ALPHAPLUS_DATA", "ALPHAPLUS_TEST_TIMESCALE_DSN"})
 """Variables with our prefix that are no settings."""
+
+_UNITS_NS: Final = {"m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -66,6 +70,10 @@ class Feeds(Section):
     """Depth frames kept per symbol while its snapshot is awaited."""
     silent_after_s: Positive = 10.0
     """A connection without a frame for this long is closed and opened again."""
+    api_key: SecretStr | None = None
+    """Key of an account of the exchange that may read; some tell leverage tiers to no one else."""
+    api_secret: SecretStr | None = None
+    """Its secret."""
     record_dir: Path | None = None
     """Folder for recordings of everything received; unset: nothing is recorded."""
 
@@ -179,6 +187,21 @@ class Risk(Section):
     """Fraction of the price around a liquidation price in which depth and levels count."""
     history_reload_s: Positive = 300.0
     """How often price histories are read again from the database."""
+    history_days: Annotated[float, Field(ge=0, le=3650)] = 90.0
+    """How far back candles, funding and open interest are asked for at the start; 0: not at all."""
+    history_step: Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"] = "1h"
+    """Length of the candles of the history."""
+    history_pause_s: Annotated[float, Field(ge=0)] = 0.3
+    """Pause between two requests for history, so that books have their share of the weight."""
+    tiers_file: Path | None = None
+    """File of leverage tiers (see docs/margin.md), instead of asking the exchange."""
+    tiers_poll_s: Positive = 86_400.0
+    """How often leverage tiers are asked for; first right after the start."""
+
+    @property
+    def history_step_ns(self) -> int:
+        """`history_step` in ns."""
+        return int(self.history_step[:-1]) * _UNITS_NS[self.history_step[-1]]
 
 
 class Serve(Section):
@@ -250,11 +273,13 @@ def _from_file(path: Path | None, environ: dict[str, str]) -> dict[str, dict[str
                 f"Expected only sections at the top of {file}, was the field {section!r}; "
                 f"put it under one of {_listed(Settings.model_fields)}."
             )
-    if "dsn" in table.get("storage", {}):
-        raise ConfigError(
-            f"storage.dsn is a secret and does not belong in {file}; "
-            "set ALPHAPLUS_STORAGE__DSN instead."
-        )
+    for section, field in SECRETS:
+        if field in table.get(section, {}):
+            variable = f"{ENV_PREFIX}{section}__{field}".upper()
+            raise ConfigError(
+                f"{section}.{field} is a secret and does not belong in {file}; "
+                f"set {variable} instead."
+            )
     return table
 
 
@@ -300,7 +325,7 @@ def _explain(error: ValidationError) -> str:
             return f"There is no section [{name}]{_closest(name, Settings.model_fields)}"
         fields = _fields_of(Settings.model_fields[path[0]].annotation)
         return f"There is no setting {name}{_closest(path[1], fields)}"
-    shown = "a secret" if path[-1] == "dsn" else repr(first["input"])
+    shown = "a secret" if tuple(path) in SECRETS else repr(first["input"])
     return f"The setting {name} cannot be {shown}: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 

@@ -13,7 +13,6 @@ after a wait that grows with each failure in a row, and everything on it is subs
 import asyncio
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,10 @@ from typing import Any, Final, TypeVar
 
 import ccxt
 import orjson
+from pydantic import SecretStr
 
 from alphaplus.errors import ConfigError, FeedDisconnected, FeedError, UnknownSymbol
+from alphaplus.feeds.history import HistoryClient, set_credentials
 from alphaplus.feeds.markets import (
     BINANCE_CLIENTS,
     client_id,
@@ -31,6 +32,7 @@ from alphaplus.feeds.markets import (
     select_instruments,
 )
 from alphaplus.feeds.pacing import Backoff
+from alphaplus.feeds.reasons import reason_of
 from alphaplus.feeds.transport import frame_exchange
 from alphaplus.instruments import Instrument
 
@@ -71,8 +73,6 @@ _REQUESTS: Final = {
     ),
 }
 """ccxt's names of the requests: depth snapshot, open interest, volume of 24 hours."""
-
-_ADDRESS: Final = re.compile(r"\S+://\S+|\S+:\d+")
 
 _log = logging.getLogger(__name__)
 
@@ -177,6 +177,7 @@ class VenueConnection:
         self._silent_after_s = silent_after_s
         self._backoff = backoff or Backoff()
         self._clock = clock
+        self._base_url = base_url
         self._exchange = frame_exchange(self._client_id, base_url, silent_after_s / 2)
         self._exchange.opened = self._socket_opened
         self._sockets: dict[str, _Socket] = {}
@@ -250,15 +251,32 @@ class VenueConnection:
             self._ask(method, query, "weightedAvgPrice", attempts=VOLUME_ATTEMPTS)
         )
 
+    def history(
+        self,
+        *,
+        pause_s: float,
+        api_key: SecretStr | None = None,
+        api_secret: SecretStr | None = None,
+    ) -> HistoryClient:
+        """Return what asks for histories within this connection's request weight."""
+        set_credentials(self._exchange, self._base_url, api_key, api_secret)
+        return HistoryClient(
+            self._exchange,
+            self._exchange_name,
+            pause_s=pause_s,
+            backoff=self._backoff,
+            clock=self._clock,
+        )
+
     async def _ask_markets(self) -> dict[str, Any]:
         for failures in range(1, MARKET_ATTEMPTS + 1):
             try:
                 return dict(await self._exchange.load_markets())
             except ccxt.OperationFailed as error:
-                reason = _reason(error)
+                reason = reason_of(error)
             except ccxt.BaseError as error:
                 raise FeedError(
-                    f"Expected {self._exchange_name} to list its markets, was {_reason(error)}."
+                    f"Expected {self._exchange_name} to list its markets, was {reason_of(error)}."
                 ) from error
             if failures < MARKET_ATTEMPTS:
                 await self._pause(f"the list of markets failed: {reason}", failures)
@@ -282,10 +300,10 @@ class VenueConnection:
                     return orjson.dumps(answer)
                 reason = f"an answer without {proof}"
             except ccxt.OperationFailed as error:
-                reason = _reason(error)
+                reason = reason_of(error)
             except ccxt.BaseError as error:
                 raise FeedError(
-                    f"Expected {proof} of {query['symbol']}, was {_reason(error)}."
+                    f"Expected {proof} of {query['symbol']}, was {reason_of(error)}."
                 ) from error
             failures += 1
             self.counters.failed_requests += 1
@@ -430,14 +448,8 @@ def _outcome(task: asyncio.Task[Any]) -> str:
     if error is None:
         return str(task.result())
     if isinstance(error, ccxt.BaseError | OSError):
-        return _reason(error)
+        return reason_of(error)
     raise error
-
-
-def _reason(error: BaseException) -> str:
-    """Describe an error without any address."""
-    words = _ADDRESS.sub("...", str(error)).strip()
-    return f"{type(error).__name__} ({words[:200]})" if words else type(error).__name__
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
