@@ -18,6 +18,7 @@ import orjson
 import ray
 
 from actors import names
+from actors.feed_history import PAGE_ROWS, FeedHistory, HistoryOptions
 from alphaplus.config import Settings
 from alphaplus.errors import FeedError
 from alphaplus.feeds.capture import RawRecorder
@@ -25,7 +26,8 @@ from alphaplus.feeds.connection import Route, VenueConnection
 from alphaplus.feeds.market_feed import FeedOutput, MarketFeed
 from alphaplus.instruments import Instrument, InstrumentKind
 from alphaplus.kernels import ensure_compiled
-from alphaplus.streams import Endpoint, EventSender, LatestSender, StreamKeys
+from alphaplus.leverage.tiers import TierBook
+from alphaplus.streams import Endpoint, EventSender, LatestSender, RowSender, StreamKeys
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class FeedOptions:
     max_backlog_events: int
     silent_after_s: float
     record_dir: Path | None
+    history: HistoryOptions
     log_level: str
 
     @classmethod
@@ -69,6 +72,7 @@ class FeedOptions:
             max_backlog_events=settings.streams.max_backlog_events,
             silent_after_s=feeds.silent_after_s,
             record_dir=feeds.record_dir,
+            history=HistoryOptions.from_settings(settings),
             log_level=settings.log.level,
         )
 
@@ -95,6 +99,9 @@ class Feed:
         self._senders: list[EventSender] = []
         self._board: LatestSender | None = None
         self._recorder: RawRecorder | None = None
+        self._rows: RowSender | None = None
+        self._history: FeedHistory | None = None
+        self._history_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._frames: list[bytes] = []
         self._times: list[int] = []
@@ -120,11 +127,13 @@ class Feed:
         self._spawn(self._warm_up())  # while the symbols' actors start
         return instruments
 
-    async def start(self, board: Endpoint, routes: Mapping[str, Endpoint]) -> str:
-        """Subscribe to the symbols of `routes` and send their events there."""
+    async def start(self, board: Endpoint, routes: Mapping[str, Endpoint], store: Endpoint) -> str:
+        """Subscribe to the symbols of `routes` and send their events there, history to `store`."""
         if self._connection is not None:
             assert self._board is not None
+            assert self._rows is not None
             self._board.reconnect(board)
+            self._rows.reconnect(store)
             return self._life
         options = self._options
         self._board = LatestSender(board, name=self._name, keys=self._keys)
@@ -166,7 +175,24 @@ class Feed:
                     "open interest",
                 )
             )
+        self._rows = RowSender(store, name=self._name, keys=self._keys)
+        history = options.history
+        client = self._connection.history(
+            pause_s=history.pause_s,
+            page_rows=PAGE_ROWS,
+            api_key=history.api_key,
+            api_secret=history.api_secret,
+        )
+        self._history = FeedHistory(
+            self._name, client, instruments, history, self._rows, clock=self._clock
+        )
+        self._history_task = self._spawn(self._history.run())
         return self._life
+
+    async def tiers(self, symbols: list[str]) -> TierBook:
+        """Return the leverage tiers of symbols; raises FeedError or ConfigError with what to do."""
+        assert self._history is not None
+        return await self._history.tiers(symbols)
 
     async def route(self, symbol: str, endpoint: Endpoint) -> None:
         """Send a symbol's events to its actor's new life, beginning with a snapshot."""
@@ -182,6 +208,7 @@ class Feed:
     async def stop(self, timeout_s: float) -> dict[str, Any]:
         """End the connections, let the symbols take what is on its way, and report."""
         self._stopped = True
+        await self._end_history(timeout_s)
         if self._connection is not None:
             await self._connection.close()
         self._flush()
@@ -200,9 +227,19 @@ class Feed:
         return {
             "name": self._name,
             **self._counters(),
+            "rows_sent": 0 if self._history is None else self._history.rows_sent,
             "pid": os.getpid(),
             "cpu_s": times.user + times.system,
         }
+
+    async def _end_history(self, timeout_s: float) -> None:
+        """Ask no more, and see that the store has what was told."""
+        if self._rows is None or self._history_task is None:
+            return
+        self._history_task.cancel()
+        await asyncio.gather(self._history_task, return_exceptions=True)
+        if not await asyncio.to_thread(self._rows.wait_drained, timeout_s):
+            log.error("%s: %d rows were not acknowledged", self._name, self._rows.unacked)
 
     async def _warm_up(self) -> None:
         """Compile the decoder, or load it, before frames wait for it."""
@@ -314,6 +351,8 @@ class Feed:
             for sender in self._senders:
                 if sender.backlog_events:
                     waiting |= not sender.pump()
+            if self._rows is not None and self._rows.unacked:
+                self._rows.pump()
             await asyncio.sleep(PUMP_EVERY_S if waiting else RESTING_S)
 
     async def _tell(self) -> None:
@@ -337,11 +376,12 @@ class Feed:
     def _backlog(self) -> int:
         return sum(sender.backlog_events for sender in self._senders)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(self._end_with_task)
+        return task
 
     def _end_with_task(self, task: asyncio.Task[Any]) -> None:
         """A task that failed takes the actor along: Ray starts it again, and it subscribes anew."""

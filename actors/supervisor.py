@@ -2,6 +2,7 @@
 
     feed --events--> symbol --states--> portfolio
                      symbol --rows----> store
+    feed --history rows---------------> store
 
 An actor that died is started again by Ray, empty and with new endpoints. The supervisor
 notices its silence on the board, and joins it again; its feed then sends a fresh snapshot.
@@ -25,6 +26,7 @@ from actors.feed import FeedActor, FeedOptions
 from actors.portfolio import PortfolioRiskActor
 from actors.store import StoreActor
 from actors.symbol import SymbolActor, SymbolOptions
+from actors.tier_sharing import TierSharing
 from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.config import Settings
 from alphaplus.instruments import Instrument
@@ -81,6 +83,7 @@ class Supervisor:
         self._transport = _transport(settings, run_directory)
         self._fleet: _Fleet | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._sharer: asyncio.Task[None] | None = None
         self._progress = "created"
         self._repairs = 0
         self._is_measuring = False
@@ -109,6 +112,10 @@ class Supervisor:
             await self._join_feed(fleet, member)
         self._progress = "running"
         self._watcher = asyncio.create_task(self._watch(fleet), name="watch")
+        tiers = TierSharing(feeds.exchange, self._settings.risk.tiers_poll_s)
+        self._sharer = asyncio.create_task(
+            tiers.run(first.handle.tiers.remote, fleet.portfolio, fleet.symbols), name="tiers"
+        )
         return {"symbols": wanted}
 
     async def progress(self) -> str:
@@ -132,8 +139,9 @@ class Supervisor:
         if self._fleet is None:
             return {"symbols": [], "feeds": [], "store": {}, "portfolio": {}}
         fleet, self._fleet = self._fleet, None
-        if self._watcher is not None:
-            self._watcher.cancel()
+        for task in (self._watcher, self._sharer):
+            if task is not None:
+                task.cancel()
         timeout_s = self._settings.fleet.drain_timeout_s
         self._progress = "stopping feeds"
         feeds = await _all(f.handle.stop.remote(timeout_s / 4) for f in fleet.feeds.values())
@@ -236,7 +244,9 @@ class Supervisor:
 
     async def _join_feed(self, fleet: _Fleet, member: _Feed) -> None:
         routes: dict[str, Endpoint] = {s: fleet.symbols[s].life for s in member.symbols}
-        member.life = await member.handle.start.remote(fleet.portfolio.life, routes)
+        member.life = await member.handle.start.remote(
+            fleet.portfolio.life, routes, fleet.store.life
+        )
 
     async def _watch(self, fleet: _Fleet) -> None:
         while True:
@@ -263,6 +273,7 @@ class Supervisor:
                 self._say_repaired(names.store_name(STORE_SHARD))
                 fleet.store.life = life
                 await _all(self._join_symbol(fleet, item) for item in fleet.symbols.values())
+                await _all(self._join_feed(fleet, item) for item in fleet.feeds.values())
         for symbol, member in fleet.symbols.items():
             if names.symbol_name(symbol) in silent:
                 await self._repair_symbol(fleet, symbol, member)

@@ -191,7 +191,7 @@ class Risk(Section):
     """How far back candles, funding and open interest are asked for at the start; 0: not at all."""
     history_step: Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"] = "1h"
     """Length of the candles of the history."""
-    history_pause_s: Annotated[float, Field(ge=0)] = 0.3
+    history_pause_s: Annotated[float, Field(ge=0)] = 0.15
     """Pause between two requests for history, so that books have their share of the weight."""
     tiers_file: Path | None = None
     """File of leverage tiers (see docs/margin.md), instead of asking the exchange."""

@@ -255,6 +255,7 @@ class VenueConnection:
         self,
         *,
         pause_s: float,
+        page_rows: int,
         api_key: SecretStr | None = None,
         api_secret: SecretStr | None = None,
     ) -> HistoryClient:
@@ -264,6 +265,7 @@ class VenueConnection:
             self._exchange,
             self._exchange_name,
             pause_s=pause_s,
+            page_rows=page_rows,
             backoff=self._backoff,
             clock=self._clock,
         )

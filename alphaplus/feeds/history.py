@@ -55,7 +55,8 @@ class HistoryClient:
     """Asks one ccxt client for histories, one request after the other.
 
     `pause_s` is kept between requests, so that what runs beside them (books) has its share of
-    the venue's request weight. A failed request is repeated `ATTEMPTS` times with growing waits.
+    the venue's request weight; no page has more than `page_rows`. A failed request is repeated
+    `ATTEMPTS` times with growing waits.
     Every method raises FeedError with the venue's reason, and for what ccxt cannot ask it.
     """
 
@@ -65,6 +66,7 @@ class HistoryClient:
         exchange: str,
         *,
         pause_s: float = 0.0,
+        page_rows: int = CANDLES_A_PAGE,
         backoff: Backoff | None = None,
         clock: Callable[[], int] = time.time_ns,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -74,9 +76,14 @@ class HistoryClient:
         self.requests = 0
         self._client = client
         self._pause_s = pause_s
+        self._page_rows = page_rows
         self._backoff = backoff or Backoff()
         self._clock = clock
         self._sleep = sleep
+
+    def now_ns(self) -> int:
+        """Return the time by the client's clock."""
+        return self._clock()
 
     async def close(self) -> None:
         """Close the ccxt client."""
@@ -105,17 +112,18 @@ class HistoryClient:
         self._check_offered(name, what)
         fetch = self._client.fetch_mark_ohlcv if mark else self._client.fetch_ohlcv
         timeframe = self._timeframe(step_ns)
+        size = min(self._page_rows, CANDLES_A_PAGE)
 
         async def page(since_ms: int) -> Page:
             symbol = instrument.ccxt_symbol
             rows = await self._ask(
-                what, lambda: fetch(symbol, timeframe, since=since_ms, limit=CANDLES_A_PAGE)
+                what, lambda: fetch(symbol, timeframe, since=since_ms, limit=size)
             )
             return list(rows)
 
         last_ns = min(end_ns, self._clock() - step_ns + 1)  # younger ones are still open
         async for rows in _pages(
-            page, start_ns, last_ns, size=CANDLES_A_PAGE, step_ns=step_ns, nearest_ns=step_ns
+            page, start_ns, last_ns, size=size, step_ns=step_ns, nearest_ns=step_ns
         ):
             yield _candles(rows)
 
@@ -125,18 +133,19 @@ class HistoryClient:
         """Yield the funding settled in [start, end), as it is stamped, page by page."""
         what = f"funding of {instrument.symbol}"
         self._check_offered("fetchFundingRateHistory", what)
+        size = min(self._page_rows, RATES_A_PAGE)
 
         async def page(since_ms: int) -> Page:
             rows = await self._ask(
                 what,
                 lambda: self._client.fetch_funding_rate_history(
-                    instrument.ccxt_symbol, since=since_ms, limit=RATES_A_PAGE
+                    instrument.ccxt_symbol, since=since_ms, limit=size
                 ),
             )
             return [[row["timestamp"], row["fundingRate"]] for row in rows]
 
         end_ns = min(end_ns, self._clock() + 1)
-        async for rows in _pages(page, start_ns, end_ns, size=RATES_A_PAGE, step_ns=HOUR_NS):
+        async for rows in _pages(page, start_ns, end_ns, size=size, step_ns=HOUR_NS):
             table = _table(rows)
             yield FundingHistory(times=_times(rows), rates=table[:, 1])
 
@@ -149,6 +158,7 @@ class HistoryClient:
         """
         what = f"open interest of {instrument.symbol}"
         self._check_offered("fetchOpenInterestHistory", what)
+        size = min(self._page_rows, INTERESTS_A_PAGE)
         timeframe = self._timeframe(step_ns)
         end_ns = min(end_ns, self._clock() + 1)
         if self._client.id in BINANCE_CLIENTS:
@@ -159,7 +169,7 @@ class HistoryClient:
             rows = await self._ask(
                 what,
                 lambda: self._client.fetch_open_interest_history(
-                    instrument.ccxt_symbol, timeframe, since=since_ms, limit=INTERESTS_A_PAGE
+                    instrument.ccxt_symbol, timeframe, since=since_ms, limit=size
                 ),
             )
             return [
@@ -168,7 +178,7 @@ class HistoryClient:
             ]
 
         async for rows in _pages(
-            page, start_ns, end_ns, size=INTERESTS_A_PAGE, step_ns=step_ns, nearest_ns=step_ns
+            page, start_ns, end_ns, size=size, step_ns=step_ns, nearest_ns=step_ns
         ):
             yield _interests(_times(rows), _table(rows), instrument)
 

@@ -107,9 +107,8 @@ class CaptureSource:
         """Return the latest of the trades sent."""
         return self._players[index].trades(limit)
 
-    def funding_rate(self, index: int, period: int) -> float:
-        """Return Binance's base rate: recordings hold no history."""
-        return _FUNDING_RATE
+    def funding_rate(self, index: int, period: int) -> None:
+        """Return nothing: recordings hold no history."""
 
     def candles(
         self, index: int, *, mark: bool, step_ms: int, start_ms: int, end_ms: int, wall_ns: int

@@ -158,7 +158,9 @@ class RestApi:
             listing, mark = self._source.listings[index], self._ticker(index).mark_price
             for period in range(max(1, -(-start // _PERIOD_MS)), last + 1):
                 rate = self._source.funding_rate(index, period)
-                settled.append(protocol.funding_rate(listing, rate, period * _PERIOD_MS, mark))
+                if rate is not None:
+                    time_ms = period * _PERIOD_MS
+                    settled.append(protocol.funding_rate(listing, rate, time_ms, mark))
         return answer(settled)
 
     async def _trades(self, request: web.Request) -> web.Response:

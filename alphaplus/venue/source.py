@@ -57,8 +57,11 @@ class Source(Protocol):
     def trades(self, index: int, limit: int) -> list[dict[str, Any]]:
         """Return the latest trades as they were published, oldest first."""
 
-    def funding_rate(self, index: int, period: int) -> float:
-        """Return the rate settled at the end of a funding interval, counted from 1970."""
+    def funding_rate(self, index: int, period: int) -> float | None:
+        """Return the rate settled at the end of a funding interval, counted from 1970.
+
+        None: the source does not know it.
+        """
 
     def candles(
         self, index: int, *, mark: bool, step_ms: int, start_ms: int, end_ms: int, wall_ns: int

@@ -13,7 +13,13 @@ from actors.feed import Feed, FeedOptions
 from alphaplus.config import load_settings
 from alphaplus.events import EventArray, Kind, empty_events
 from alphaplus.feeds.replay import replay
-from alphaplus.streams import EventReceiver, LatestReceiver, Transport, make_run_directory
+from alphaplus.streams import (
+    EventReceiver,
+    LatestReceiver,
+    RowReceiver,
+    Transport,
+    make_run_directory,
+)
 from alphaplus.venue.process import VenueProcess
 
 SYMBOLS = ("BTC-USDT-PERP", "ETH-USDT-PERP")
@@ -42,18 +48,22 @@ async def rows_until_second_volume(receiver: EventReceiver) -> EventArray:
 async def test_volumes_come_right_after_the_start_and_again_at_their_pace(
     transport: Transport, tmp_path: Path
 ) -> None:
+    asked = {"history_days": 0}
     paces = {"volume_poll_s": 2.0, "open_interest_poll_s": 0.4, "record_dir": tmp_path}
-    settings = load_settings(flags={"feeds": paces}, environ={})
+    settings = load_settings(flags={"feeds": paces, "risk": asked}, environ={})
     with (
         VenueProcess(["--symbols", "2"]) as venue,
         closing(LatestReceiver(transport)) as board,
         closing(EventReceiver(transport)) as first,
         closing(EventReceiver(transport)) as second,
+        closing(RowReceiver(transport)) as store,
     ):
         feed = Feed(0, FeedOptions.from_settings(settings, venue.url), None)
         receivers = dict(zip(SYMBOLS, (first, second), strict=True))
         await feed.start(
-            board.endpoint, {symbol: made.endpoint for symbol, made in receivers.items()}
+            board.endpoint,
+            {symbol: made.endpoint for symbol, made in receivers.items()},
+            store.endpoint,
         )
         try:
             for receiver in receivers.values():
@@ -66,7 +76,7 @@ async def test_volumes_come_right_after_the_start_and_again_at_their_pace(
                 assert (told[Kind.VOLUME_24H] > 0).all()
         finally:
             await feed.stop(timeout_s=0.1)
-            for sender in (*feed._senders, feed._board):
+            for sender in (*feed._senders, feed._board, feed._rows):
                 assert sender is not None
                 sender.close()  # else the end of its process does
     (recording,) = tmp_path.glob("*.raw.gz")

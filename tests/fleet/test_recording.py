@@ -56,7 +56,7 @@ def test_the_fleet_ends_with_the_books_of_the_replay(
         assert state["audit_equal"] > 0.95 * expected.audit.equal
         assert state["level_updates"] == expected.level_updates + SNAPSHOT_LEVELS
     store = report["store"]
-    sent = sum(item["rows_sent"] for item in report["symbols"])
+    sent = sum(item["rows_sent"] for item in (*report["symbols"], *report["feeds"]))
     assert store["rows_accepted"] == sent
     assert store["rows_written"] == sent
     assert store["rows_dead"] == 0

@@ -149,6 +149,7 @@ async def test_a_recording_has_its_own_candles_and_nothing_before(tmp_path):
         symbol = "BTC/USDT:USDT"
         assert await client.fetch_ohlcv(symbol, "1h") == []
         assert await client.fetch_open_interest_history(symbol, "1h", limit=5) == []
+        assert await client.fetch_funding_rate_history(symbol, limit=5) == []
         await asyncio.wait_for(client.watch_order_book(symbol), 30)
 
 
