@@ -105,13 +105,14 @@ def find_histories(folder: Path, kind: str = "futures") -> dict[str, Path]:
         parts = path.stem.split("-")
         if len(parts) != 3:
             continue
-        seconds = _timeframe_seconds(parts[1])
+        seconds = timeframe_seconds(parts[1])
         if seconds and (parts[0] not in found or seconds < found[parts[0]][0]):
             found[parts[0]] = seconds, path
     return {symbol: path for symbol, (_, path) in sorted(found.items())}
 
 
-def _timeframe_seconds(text: str) -> int:
+def timeframe_seconds(text: str) -> int:
+    """Return the length of `5m`, `1h` or `1d` in seconds, 0 for anything else."""
     size = {"m": 60, "h": 3600, "d": 86_400}.get(text[-1:], 0)
     return int(text[:-1]) * size if text[:-1].isdigit() else 0
 
