@@ -74,9 +74,8 @@ class TierSharing:
                 continue
             try:
                 table = self._book.table(symbol)
-            except MissingTier as error:
-                log.warning("tiers: %s", error)
-            else:
                 async with asyncio.timeout(HAND_TIMEOUT_S):
                     await member.handle.set_tiers.remote(self._exchange, table)
+            except (MissingTier, RayTaskError) as error:  # refused: it says so where it is asked
+                log.warning("tiers of %s: %s", symbol, getattr(error, "cause", error))
             self._has[symbol] = member.life

@@ -10,6 +10,7 @@ import pytest
 
 from alphaplus.feeds.replay import replay
 from alphaplus.local.ports import free_ports
+from alphaplus.storage.tables import TABLES
 from tests.fleet.conftest import Fleet, get_json, running_fleet, served, until
 
 pytestmark = pytest.mark.ray
@@ -74,18 +75,7 @@ def _has_ended(state: dict[str, Any]) -> bool:
 async def _rows(dsn: str) -> int:
     connection = await asyncpg.connect(dsn)
     try:
-        tables = (
-            "order_book_deltas",
-            "market_trades",
-            "enhanced_order_book_snapshots",
-            "market_depth_analysis",
-            "open_interest",
-            "enhanced_funding_rates",
-            "liquidation_events",
-            "liquidation_levels",
-            "liquidation_assumptions",
-        )
-        counts = [await connection.fetchval(f"SELECT count(*) FROM {name}") for name in tables]
+        counts = [await connection.fetchval(f"SELECT count(*) FROM {name}") for name in TABLES]
         return sum(counts)
     finally:
         await connection.close()
