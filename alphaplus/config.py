@@ -190,7 +190,7 @@ class Risk(Section):
     history_days: Annotated[float, Field(ge=0, le=3650)] = 90.0
     """How far back candles, funding and open interest are asked for at the start; 0: not at all."""
     history_step: Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"] = "1h"
-    """Length of the candles of the history."""
+    """Length of the candles of the history; value at risk takes those of an hour."""
     history_pause_s: Annotated[float, Field(ge=0)] = 0.15
     """Pause between two requests for history, so that books have their share of the weight."""
     tiers_file: Path | None = None
