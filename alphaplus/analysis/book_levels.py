@@ -345,3 +345,16 @@ def _sum_up(
         running_notionals[i] = quote
         base += running_bases[i]
         running_bases[i] = base
+
+
+@kernel
+def count_within(ticks: Ints, step: int, limit: int) -> int:
+    """Return how many levels, best first, are not beyond a limit."""
+    low, high = 0, len(ticks)
+    while low < high:
+        middle = (low + high) // 2
+        if step * (limit - ticks[middle]) >= 0:
+            low = middle + 1
+        else:
+            high = middle
+    return low

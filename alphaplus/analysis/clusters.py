@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.analysis.book_levels import BookLevels, Floats, Ints
+from alphaplus.analysis.book_levels import BookLevels, Floats, Ints, count_within
 from alphaplus.analysis.measure import Measure
 from alphaplus.errors import ConfigError
 from alphaplus.instruments import Instrument
@@ -375,7 +375,7 @@ def _find(
 ) -> None:
     st = state[0]
     step = -1 if s == 0 else 1
-    count = _count_within(ticks, step, limit)
+    count = count_within(ticks, step, limit)
     least = st.min_notional
     if np.isnan(least):
         least = _median(notionals, count)
@@ -428,19 +428,6 @@ def _sum_up(
     out.share = total / depth if depth > 0 else np.nan
     out.center = points[0] + moment / total if np.isfinite(moment) and total > 0 else points[at]
     out.round_number = 1 if unit > 0 and np.int64(points[at]) * tick_units % unit == 0 else 0
-
-
-@kernel
-def _count_within(ticks: Ints, step: int, limit: int) -> int:
-    """Return how many levels, best first, are not beyond a limit."""
-    low, high = 0, len(ticks)
-    while low < high:
-        middle = (low + high) // 2
-        if step * (limit - ticks[middle]) >= 0:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @kernel

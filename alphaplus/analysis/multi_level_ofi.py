@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
+from alphaplus.analysis.level_flow import is_valid_book, side_flow
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.streaming import (
     CONTRACT_FIELDS,
@@ -28,9 +29,6 @@ from alphaplus.jit import kernel
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_LARGEST: Final = 1e15
-"""No venue shows such a quantity: a book that says so is not valid."""
-_NO_TICK: Final = -(1 << 63)
 _NO_BOOK: Final = "no valid book yet"
 
 _STATE: Final = np.dtype(
@@ -232,54 +230,15 @@ def _update(state: Any, ring: Floats, moments: Floats, rows: BestLevelsArray, st
 def _take(state: Any, row: Any) -> bool:
     """Set the flow of a message by rank; False, and no flow, if its book is not valid."""
     s = state[0]
-    if not _is_valid(state, row):
+    if not is_valid_book(state, row):
         s.has_book = 0
         return False
     for r in range(s.levels):
-        bids = _side_flow(state, 0, r, row.bid_tick[r], row.bid_quantity[r])
-        asks = _side_flow(state, 1, r, row.ask_tick[r], row.ask_quantity[r])
+        bids = side_flow(state, 0, r, row.bid_tick[r], row.bid_quantity[r])
+        asks = side_flow(state, 1, r, row.ask_tick[r], row.ask_quantity[r])
         s.flow[r] = bids - asks
     s.has_book = 1
     return True
-
-
-@kernel
-def _is_valid(state: Any, row: Any) -> bool:
-    s = state[0]
-    if not (row.bid_quantity[0] > 0 and row.ask_quantity[0] > 0):
-        return False
-    if row.bid_tick[0] >= row.ask_tick[0]:
-        return False
-    for r in range(s.levels):
-        if not (0 <= row.bid_quantity[r] < _LARGEST and 0 <= row.ask_quantity[r] < _LARGEST):
-            return False
-        if s.inverse != 0 and row.bid_quantity[r] > 0 and row.bid_tick[r] <= 0:
-            return False
-    return True
-
-
-@kernel
-def _side_flow(state: Any, side: int, rank: int, tick: int, quantity: float) -> float:
-    """Return what a side gained at a rank since the book before, and remember the level."""
-    s = state[0]
-    if s.has_book == 0:
-        s.tick[side, rank] = _NO_TICK
-        s.base[side, rank] = 0.0
-    before = s.tick[side, rank]
-    base = 0.0
-    if quantity > 0:
-        base = quantity * s.size
-        if s.inverse != 0:
-            base /= tick * s.tick_units / s.scale
-    else:
-        tick = before  # a missing level has the size 0 at its last known price
-    if before == _NO_TICK:
-        before = tick
-    change = tick - before if side == 0 else before - tick  # above 0: nearer to the other side
-    flow = (base if change >= 0 else 0.0) - (s.base[side, rank] if change <= 0 else 0.0)
-    s.tick[side, rank] = tick
-    s.base[side, rank] = base
-    return flow if s.has_book != 0 else 0.0
 
 
 @kernel

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.analysis.book_levels import BookLevels, Floats, Ints
+from alphaplus.analysis.book_levels import BookLevels, Floats, Ints, count_within
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.tape import Tape
 from alphaplus.errors import ConfigError
@@ -382,8 +382,8 @@ def _observe(
         return  # no price of a market: a distance from it has no meaning, or no exact one
     bid_limit = -(-twice_mid * (st.range_denominator - st.range_numerator) // whole)
     ask_limit = twice_mid * (st.range_denominator + st.range_numerator) // whole
-    bids = _count_within(bid_ticks, -1, bid_limit)
-    asks = _count_within(ask_ticks, 1, ask_limit)
+    bids = count_within(bid_ticks, -1, bid_limit)
+    asks = count_within(ask_ticks, 1, ask_limit)
     bid_depth = bid_sums[bids - 1] if bids > 0 else 0.0
     ask_depth = ask_sums[asks - 1] if asks > 0 else 0.0
     ts = max(st.ts, ts_event)
@@ -403,19 +403,6 @@ def _observe(
         for place in range(_PENDING):
             if st.sweep_end[s, place] != 0:
                 _judge(state, s, place)
-
-
-@kernel
-def _count_within(ticks: Ints, step: int, limit: int) -> int:
-    """Return how many levels, best first, are not beyond a limit."""
-    low, high = 0, len(ticks)
-    while low < high:
-        middle = (low + high) // 2
-        if step * (limit - ticks[middle]) >= 0:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @kernel

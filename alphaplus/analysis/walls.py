@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.analysis.book_levels import BookLevels, Floats, Ints
+from alphaplus.analysis.book_levels import BookLevels, Floats, Ints, count_within
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.tape import Tape
 from alphaplus.errors import ConfigError
@@ -571,7 +571,7 @@ def _look(
     """Judge one side: sum its buckets, score them, follow those that hold or held."""
     st = state[0]
     step = -1 if s == 0 else 1
-    count = _count_within(ticks, step, limit)
+    count = count_within(ticks, step, limit)
     found = np.empty(_SLOTS, dtype=np.int64)
     begins = np.empty(_SLOTS, dtype=np.int64)
     logs = np.empty(_SLOTS)
@@ -648,19 +648,6 @@ def _largest(values: Floats, begin: int, end: int) -> int:
         if values[i] > values[at]:
             at = i
     return at
-
-
-@kernel
-def _count_within(ticks: Ints, step: int, limit: int) -> int:
-    """Return how many levels, best first, are not beyond a limit."""
-    low, high = 0, len(ticks)
-    while low < high:
-        middle = (low + high) // 2
-        if step * (limit - ticks[middle]) >= 0:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @kernel
