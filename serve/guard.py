@@ -77,7 +77,7 @@ class Guard:
 
 
 def _add_headers(headers: MutableHeaders, path: str) -> None:
-    is_page = path in {"/", "/docs"}
+    is_page = path in {"/", "/docs", "/portfolio"}
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY

@@ -196,7 +196,7 @@ class AccountRisk(Answer):
     available_margin: float | None = Field(
         None, description="Equity less initial margin, at least 0.", examples=[8000.0]
     )
-    liquidatable: bool | None = Field(None, description="Equity at or below the margin.")
+    liquidatable: bool | None = Field(None, description="Equity at or below MM.", examples=[False])
     joint_distance_down: float | None = Field(
         None, description="Common fall that reaches the margin, -1 to 0.", examples=[-0.21]
     )
@@ -309,7 +309,7 @@ class MarginQuote(Freshness):
     available_margin: float | None = Field(
         None, description="Equity less initial margin, at least 0.", examples=[8000.0]
     )
-    liquidatable: bool | None = Field(None, description="Equity at or below the margin.")
+    liquidatable: bool | None = Field(None, description="Equity at or below MM.", examples=[False])
     positions: list[QuotedPosition] = Field(description="In order of the accounts.")
     live_marks: list[str] = Field(
         default_factory=list,

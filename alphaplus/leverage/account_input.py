@@ -39,7 +39,7 @@ class PositionInput(BaseModel):
     contract_size: Positive = Field(
         1.0, description="Base coin, or USD of inverse ones.", examples=[1]
     )
-    inverse: bool | None = Field(None, description="Unset: as the symbol says.")
+    inverse: bool | None = Field(None, description="Unset: as the symbol says.", examples=[False])
     maintenance_margin_rate: Share | None = Field(
         None, description="Overrides the tiers.", examples=[0.005]
     )

@@ -19,6 +19,12 @@ async def index() -> FileResponse:
     return FileResponse(UI / "index.html")
 
 
+@router.get("/portfolio")
+async def portfolio() -> FileResponse:
+    """The risk of a portfolio."""
+    return FileResponse(UI / "portfolio.html")
+
+
 @router.get("/docs")
 async def docs() -> FileResponse:
     """Swagger UI over /openapi.json."""

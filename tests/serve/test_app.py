@@ -90,7 +90,9 @@ async def test_requests_past_the_limit_get_429_and_health_still_answers() -> Non
         assert (await client.get("/v1/symbols")).status_code == 200, "the places are free again"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/v1/symbols", "/none", "/ui/app.js", "/healthz"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/portfolio", "/v1/symbols", "/none", "/ui/app.js", "/healthz"]
+)
 async def test_security_headers(client: httpx2.AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers
     assert headers["x-content-type-options"] == "nosniff"
@@ -98,9 +100,9 @@ async def test_security_headers(client: httpx2.AsyncClient, path: str) -> None:
     policy = headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
     assert "frame-ancestors 'none'" in policy
-    assert ("script-src 'self'" in policy) is (path in {"/", "/docs"})
+    assert ("script-src 'self'" in policy) is (path in {"/", "/docs", "/portfolio"})
     assert "unsafe" not in policy
-    is_file = path in {"/", "/docs", "/ui/app.js"}
+    is_file = path in {"/", "/docs", "/portfolio", "/ui/app.js"}
     assert headers["cache-control"] == ("no-cache" if is_file else "no-store")
 
 
@@ -112,7 +114,7 @@ async def test_security_headers_are_on_a_defect_too(
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/portfolio"])
 async def test_page_loads_its_files_from_here_and_nothing_else(
     client: httpx2.AsyncClient, path: str
 ) -> None:
