@@ -107,7 +107,7 @@ class Fleet(Section):
     feed_cpus: Positive = 0.1
     feed_memory_mb: Positive = 250.0
     portfolio_cpus: Positive = 0.05
-    portfolio_memory_mb: Positive = 200.0
+    portfolio_memory_mb: Positive = 400.0
     store_cpus: Positive = 0.05
     store_memory_mb: Positive = 400.0
     start_timeout_s: Positive = 180.0

@@ -7,7 +7,7 @@ answers questions at a time that the caller gives. Not safe for threads: its own
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from pydantic import ValidationError
@@ -40,6 +40,10 @@ from alphaplus.portfolio.scores import MarketLiquidity, sigma_of
 from alphaplus.portfolio.stress_inputs import StressAccount, StressHoldings, StressInputs
 from alphaplus.portfolio.valuation import value_accounts
 
+ADVISE_EVERY_NS: Final = 1_000_000_000
+"""How often the advice for a market that is held is computed anew: it costs a bisection."""
+_KeptAdvice = tuple[int, MarketModels, dict[str, Any]]
+
 
 class RiskDesk:
     """Portfolios by id; `main` is always there."""
@@ -60,6 +64,7 @@ class RiskDesk:
         self._curves: dict[str, EquityCurve] = {}
         self._steps = LeverageSteps(self.settings.steps)
         self._step_keys: dict[str, set[tuple[str, ...]]] = {}
+        self._advice: dict[str, dict[tuple[str, str], _KeptAdvice]] = {}
         self._set(MAIN, ())
 
     @property
@@ -121,11 +126,11 @@ class RiskDesk:
         answer = portfolio_answer(portfolio_id, held, snapshot, models, now_ns)
         advice = self._portfolio_advice(portfolio_id, snapshot, models, now_ns)
         answer["advice"] = advice
+        net = snapshot.net_notionals()
         for row in answer["positions"]:
             key = f"{row['exchange']}:{row['symbol']}"
-            side = 1 if row["side"] == "long" else -1
-            row["advice"] = self._market_advice(
-                key, side, now_ns, models, snapshot=snapshot, portfolio_id=portfolio_id
+            row["advice"] = self._position_advice(
+                portfolio_id, key, row["side"], now_ns, models, snapshot=snapshot, net=net
             )
         return answer
 
@@ -166,11 +171,11 @@ class RiskDesk:
             raise RiskError(f"Expected equity above 0, was {equity}.")
         models, name = self.models(), portfolio_id or MAIN
         snapshot = self._snapshot(name, now_ns, models)
-        mark = self.board.mark(instrument.key, now_ns)
+        mark, net = self.board.mark(instrument.key, now_ns), snapshot.net_notionals()
         sides = {
             word: self._market_advice(
                 instrument.key, side, now_ns, models,
-                snapshot=snapshot, portfolio_id=name, equity=equity, explain=True,
+                snapshot=snapshot, portfolio_id=name, net=net, equity=equity, explain=True,
             )
             for word, side in (("long", 1), ("short", -1))
         }  # fmt: skip
@@ -287,6 +292,34 @@ class RiskDesk:
         curve.sample(now_ns, equity)
         return snapshot
 
+    def _position_advice(
+        self,
+        portfolio_id: str,
+        key: str,
+        side: str,
+        now_ns: int,
+        models: MarketModels,
+        *,
+        snapshot: Snapshot,
+        net: Mapping[str, float],
+    ) -> dict[str, Any]:
+        """Return the advice for a market that is held, computed anew once a second."""
+        kept = self._advice.setdefault(portfolio_id, {})
+        known = kept.get((key, side))
+        if known is not None and known[1] is models and 0 <= now_ns - known[0] < ADVISE_EVERY_NS:
+            return known[2]
+        found = self._market_advice(
+            key,
+            1 if side == "long" else -1,
+            now_ns,
+            models,
+            snapshot=snapshot,
+            portfolio_id=portfolio_id,
+            net=net,
+        )
+        kept[key, side] = now_ns, models, found
+        return found
+
     def _market_advice(
         self,
         key: str,
@@ -296,6 +329,7 @@ class RiskDesk:
         *,
         snapshot: Snapshot,
         portfolio_id: str,
+        net: Mapping[str, float],
         equity: float | None = None,
         explain: bool = False,
     ) -> dict[str, Any]:
@@ -310,7 +344,8 @@ class RiskDesk:
             equity, drawdown = self.settings.reference_equity, 0.0
         else:
             equity = own
-        others = self._others(snapshot, key)
+        rest = {name: value for name, value in net.items() if name != key}
+        others = Others(keys=tuple(rest), notionals=tuple(rest.values()))
         adviser = Adviser(self.settings.advice, models)
         advice = adviser.market(facts, equity, drawdown=drawdown, others=others)
         step_key = (portfolio_id, key, "long" if side > 0 else "short", source)
@@ -377,10 +412,6 @@ class RiskDesk:
         except MissingTier as error:
             return error
 
-    def _others(self, snapshot: Snapshot, key: str) -> Others:
-        rest = {name: value for name, value in snapshot.net_notionals().items() if name != key}
-        return Others(keys=tuple(rest), notionals=tuple(rest.values()))
-
     def _held(self, portfolio_id: str) -> HeldPortfolio:
         try:
             return self._portfolios[portfolio_id]
@@ -390,6 +421,7 @@ class RiskDesk:
     def _set(self, portfolio_id: str, accounts: tuple[Account, ...]) -> None:
         for key in self._step_keys.pop(portfolio_id, set()):
             self._steps.forget(key)
+        self._advice.pop(portfolio_id, None)
         if accounts or portfolio_id == MAIN:
             self._portfolios[portfolio_id] = self._made(accounts)
             self._curves.setdefault(portfolio_id, EquityCurve())
@@ -398,6 +430,7 @@ class RiskDesk:
             self._curves.pop(portfolio_id, None)
 
     def _rebuild(self) -> None:
+        self._advice.clear()
         for portfolio_id, held in self._portfolios.items():
             self._portfolios[portfolio_id] = self._made(held.accounts)
 

@@ -70,6 +70,7 @@ class HeldPortfolio:
         held = [item.key for account in accounts for item in account.positions]
         coins = [key for key in self._coins.values() if key is not None]
         self._markets = tuple(dict.fromkeys((*held, *coins)))
+        self._ladders: dict[str, tuple[np.void, MarketLiquidity]] = {}
         self._engines: tuple[AccountMargins, ...] = ()
         self._slow: SlowInputs | None = None
         self._models: MarketModels | None = None
@@ -96,7 +97,7 @@ class HeldPortfolio:
         )
         common = currency_of(states, self._settings.at_par)
         report = self._report(moment, states, models, common, curve)
-        markets = {key: MarketLiquidity.of(board.risk(key, now_ns)) for key in self._markets}
+        markets = {key: self._liquidity_of(key, now_ns) for key in self._markets}
         scorer = Scorer(markets, models, self._settings.score, band=self._settings.level_band)
         assert self._slow is not None  # made by the report
         return Snapshot(
@@ -135,6 +136,14 @@ class HeldPortfolio:
                 self._risk.seen(at, when)
             self._risk.refresh(inputs)
         return self._risk.report(moment.now_ns)
+
+    def _liquidity_of(self, key: str, now_ns: int) -> MarketLiquidity:
+        """Return a market's ladders, made once for each row that is told."""
+        row = self._board.risk(key, now_ns)
+        known = self._ladders.get(key)
+        if known is None or known[0] is not row:
+            known = self._ladders[key] = row, MarketLiquidity.of(row)
+        return known[1]
 
     def _coin_market(self, account: Account, asset: str) -> str | None:
         if self._is_cash(account, asset):
