@@ -266,12 +266,15 @@ class RiskDesk:
                     account=account.margin_account(account.wallet_balance, marks),
                 )
             )
-        keys = self.board.instruments
+        keys, models = self.board.instruments, self.models()
         rates = {key: self.board.figure(key, "funding_rate") for key in keys}
+        rows = {key: self.board.risk(key, now_ns) for key in keys}
+        sigmas = {k: sigma_of(k, MarketLiquidity.of(row), models).value for k, row in rows.items()}
         return StressInputs(
-            rows=tuple(self.board.risk(key, now_ns) for key in keys),
+            rows=tuple(rows.values()),
             tiers=dict(self._tiers),
-            betas=self.models().betas,
+            betas=models.betas,
+            sigmas={key: value for key, value in sigmas.items() if value is not None},
             funding_rates={key: rate for key, rate in rates.items() if rate is not None},
             holdings=StressHoldings(accounts=tuple(found), left_out=tuple(missing)),
             at_par=self.settings.at_par,

@@ -1,7 +1,7 @@
 """What the desk gives to a stress run, which runs elsewhere: plain values that cross processes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -49,5 +49,7 @@ class StressInputs:
     funding_rates: Mapping[str, float]
     """Of the next interval, by market; only those that are known."""
     holdings: StressHoldings
+    sigmas: Mapping[str, float] = field(default_factory=dict)
+    """Volatility per square root of an hour by market, live or of history; in place of live."""
     at_par: tuple[str, ...] = ()
     """Currencies that count as one."""

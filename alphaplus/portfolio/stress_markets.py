@@ -79,13 +79,15 @@ class StressMarkets:
         *,
         betas: Mapping[str, float] | None = None,
         funding_rates: Mapping[str, float] | None = None,
+        sigmas: Mapping[str, float] | None = None,
         now_ns: int | None = None,
         max_age_ns: int | None = None,
     ) -> "StressMarkets":
         """Return the markets of `MARKET_RISK` rows; one of which nothing is known is a gap.
 
-        `tiers` are by exchange, `betas` and `funding_rates` by exchange:symbol. A market last
-        heard of more than `max_age_ns` before `now_ns` counts as unknown.
+        `tiers` are by exchange, the others by exchange:symbol; `sigmas`, per square root of an
+        hour, take the place of those in the rows. A market last heard of more than `max_age_ns`
+        before `now_ns` counts as unknown.
         """
         count = len(rows)
         names = [f"{row['exchange']}:{row['symbol']}" for row in rows]
@@ -95,12 +97,13 @@ class StressMarkets:
         levels: list[Levels | None] = []
         gaps, level_gaps = [], []
         for at, (row, name) in enumerate(zip(rows, names, strict=True)):
-            lacking = _lacking(row, name, now_ns, max_age_ns)
+            hourly = float((sigmas or {}).get(name, row["sigma_per_sqrt_hour"]))
+            lacking = _lacking(row, name, hourly, now_ns=now_ns, max_age_ns=max_age_ns)
             book = ladder(row)
             if book is not None:
                 quantity[at] = book[1]
             marks[at] = math.nan if lacking else row["mark_price"]
-            sigma[at] = row["sigma_per_sqrt_hour"] * math.sqrt(HOURS_A_DAY)
+            sigma[at] = hourly * math.sqrt(HOURS_A_DAY)
             volume[at] = row["volume_24h"]
             found, reason = _levels(row, name, tiers.get(str(row["exchange"])), now_ns)
             levels.append(found)
@@ -119,7 +122,9 @@ class StressMarkets:
         )
 
 
-def _lacking(row: np.void, name: str, now_ns: int | None, max_age_ns: int | None) -> Gaps:
+def _lacking(
+    row: np.void, name: str, sigma: float, *, now_ns: int | None, max_age_ns: int | None
+) -> Gaps:
     """Return what a cascade needs of a market and is not known."""
     received = int(row["ts_recv"])
     if now_ns is not None and max_age_ns is not None and now_ns - received > max_age_ns:
@@ -127,7 +132,7 @@ def _lacking(row: np.void, name: str, now_ns: int | None, max_age_ns: int | None
     needs = {
         "mark_price": row["mark_price"] > 0,
         "book": ladder(row) is not None,
-        "volatility": row["sigma_per_sqrt_hour"] > 0,
+        "volatility": sigma > 0,
         "volume_24h": row["volume_24h"] > 0,
     }
     return tuple(f"{what} of {name}" for what, known in needs.items() if not known)

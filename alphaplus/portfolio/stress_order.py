@@ -85,6 +85,7 @@ def answer_order(order: StressOrder, inputs: StressInputs, *, now_ns: int) -> di
         inputs.tiers,
         betas=inputs.betas,
         funding_rates=inputs.funding_rates,
+        sigmas=inputs.sigmas,
         now_ns=now_ns,
     )
     common = {"as_of": now_ns, "reference": order.reference}

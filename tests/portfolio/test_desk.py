@@ -425,3 +425,4 @@ def test_stress_inputs_have_everything_that_is_known() -> None:
     assert found.holdings.left_out == ("wallet_balance of account b",)
     assert found.betas[f"binance:{BTC}"] == pytest.approx(1.0)
     assert found.funding_rates[f"binance:{BTC}"] == 0.0001
+    assert found.sigmas[f"binance:{BTC}"] >= 0.006, "the larger of live and history"

@@ -1,6 +1,7 @@
 """Orders for stress runs: checked with one sentence, answered in plain values."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -116,3 +117,13 @@ def test_currencies_at_par_come_with_the_inputs() -> None:
     assert apart["figures"]["portfolio_loss"] is None
     together = answer_order(order, stress_inputs(**two, at_par=("USDT", "USDC")), now_ns=NOW)
     assert together["figures"]["portfolio_loss"] == pytest.approx(200)
+
+
+def test_the_volatility_of_the_desk_stands_in_for_one_that_is_not_live_yet() -> None:
+    order = StressOrder.of({"common": -0.1})
+    young = {"rows": (row(sigma_per_sqrt_hour=math.nan), row(ETH))}
+    lacking = answer_order(order, stress_inputs(**young), now_ns=NOW)
+    assert lacking["missing"]["portfolio_loss"] == [f"volatility of binance:{BTC}"]
+    known = stress_inputs(**young, sigmas={f"binance:{BTC}": 0.01})
+    whole = answer_order(order, stress_inputs(), now_ns=NOW)
+    assert answer_order(order, known, now_ns=NOW)["markets"] == whole["markets"]
