@@ -1,7 +1,8 @@
 """The desk in its actor: rows come from the board's thread, questions from Ray's, one lock.
 
 The board only leaves rows here, it never waits for the desk. A thread of its own ticks once a
-second, reloads histories every few minutes and builds the models that were asked for.
+second, reloads histories every few minutes and builds the models that were asked for. What
+portfolios hold is kept in the database and comes back after a restart.
 """
 
 import asyncio
@@ -14,8 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from alphaplus.errors import StorageError
+from actors.desk_archive import DeskArchive
+from alphaplus.errors import RiskError, StorageError
 from alphaplus.leverage.tiers import TierBook
+from alphaplus.portfolio.account_records import account_records
 from alphaplus.portfolio.desk import RiskDesk
 from alphaplus.portfolio.histories import HistorySet
 from alphaplus.portfolio.models import build_models
@@ -32,6 +35,8 @@ FRESH_FOR_NS: Final = 250_000_000
 FIRST_RELOADS_S: Final = 10.0
 """How often history is looked for while there is none."""
 HISTORY_DAYS: Final = 400
+EQUITY_EVERY_S: Final = 60.0
+"""How often the equity of portfolios is noted in the database."""
 MODEL_WAIT_S: Final = 1.5
 """How long a question waits for a model that nobody asked for before."""
 
@@ -60,10 +65,15 @@ class LiveDesk:
         self._wake = threading.Event()
         self._reports: dict[tuple[str, Model | None], tuple[int, dict[str, Any]]] = {}
         self._failures = 0
+        self._archive = DeskArchive(dsn)
+        self._archive_lock = threading.Lock()  # taken before `_lock` by who needs both
+        self._restored = False
+        self._set_here: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
 
     def start(self) -> None:
-        """Begin to tick and to reload."""
+        """Take up what portfolios held, and begin to tick and to reload."""
+        self._restore()
         self._thread.start()
 
     def take(self, kind: str, key: str, row: np.void) -> None:
@@ -82,6 +92,20 @@ class LiveDesk:
         with self._lock:
             change(self._desk)
             self._reports.clear()
+
+    def hold(self, portfolio_id: str, change: Callable[[RiskDesk], None]) -> None:
+        """Change what a portfolio holds, and keep it through restarts, see `saved`."""
+        with self._archive_lock:
+            with self._lock:
+                self.change(change)
+                self._set_here.add(portfolio_id)
+                known = portfolio_id in self._desk.portfolio_ids
+                accounts = self._desk.accounts(portfolio_id) if known else ()
+            self._archive.save(portfolio_id, account_records(accounts))
+
+    def saved(self, portfolio_id: str) -> bool:
+        """Say whether a portfolio, as it is now, would survive a restart."""
+        return self._archive.saved(portfolio_id)
 
     def set_tiers(self, exchange: str, book: TierBook) -> None:
         """Take the tiers of an exchange."""
@@ -102,7 +126,7 @@ class LiveDesk:
 
     def counters(self) -> dict[str, int]:
         """Return what went wrong so far."""
-        return {"history_failures": self._failures}
+        return {"history_failures": self._failures, "archive_failures": self._archive.failures}
 
     def _drain(self) -> None:
         with self._inbox_lock:
@@ -121,9 +145,12 @@ class LiveDesk:
         done.wait(MODEL_WAIT_S)
 
     def _run(self) -> None:
-        due = 0.0
+        due = equity_due = 0.0
         try:
             while True:
+                self._restore()
+                with self._archive_lock:
+                    self._archive.retry()
                 if self._dsn is not None and time.monotonic() >= due:
                     self._reload(self._dsn)
                     wait_s = self._reload_s if len(self._history) else FIRST_RELOADS_S
@@ -131,12 +158,40 @@ class LiveDesk:
                 self._build(set(self._wanted) - self._built)
                 with self._lock:
                     self._drain()
-                    self._desk.tick(self._clock())
+                    now = self._clock()
+                    self._desk.tick(now)
+                    equities = self._desk.equities()
+                if time.monotonic() >= equity_due:
+                    equity_due = time.monotonic() + EQUITY_EVERY_S
+                    with self._archive_lock:
+                        self._archive.save_equity(now, equities)
                 self._wake.wait(TICK_S)
                 self._wake.clear()
         except BaseException:  # a desk that no longer follows the market must not answer
             log.exception("the desk failed")
             os._exit(1)
+
+    def _restore(self) -> None:
+        """Take up what portfolios held before this life; what was set since then stands."""
+        if self._restored:
+            return
+        with self._archive_lock:
+            try:
+                found, curves = self._archive.load()
+            except StorageError as error:
+                self._failures += 1
+                log.error("portfolios are not restored yet: %s", error)
+                return
+            with self._lock:
+                for name in found.keys() - self._set_here:
+                    try:
+                        self._desk.set_accounts(name, found[name])
+                    except RiskError as error:  # it stays in the database as it is
+                        log.error("portfolio %s cannot be restored: %s", name, error)
+                        continue
+                    self._desk.restore_equity(name, *curves[name])
+                self._reports.clear()
+            self._restored = True
 
     def _reload(self, dsn: str) -> None:
         """Read histories and tiers; while the database is away the ones before stand."""

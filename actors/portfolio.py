@@ -5,7 +5,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,24 +77,27 @@ class PortfolioRisk:
 
     def portfolio(self, portfolio_id: str = MAIN) -> dict[str, Any]:
         """Return positions and totals at the latest marks; raises RiskError if it is unknown."""
-        return dict(self._desk.ask(lambda desk, now: desk.value(portfolio_id, now)))
+        return self._with_saved(self._desk.ask(lambda desk, now: desk.value(portfolio_id, now)))
 
     def portfolios(self) -> list[dict[str, Any]]:
         """Return every portfolio with its accounts and totals."""
-        return list(self._desk.ask(lambda desk, now: desk.overview(now)))
+        found = self._desk.ask(lambda desk, now: desk.overview(now))
+        return [self._with_saved(item) for item in found]
 
     def set_positions(
         self, positions: list[dict[str, Any]], wallet_balance: float | None = None
     ) -> dict[str, Any]:
         """Replace all positions of `main`; raises RiskError and keeps the old ones if one is
         wrong."""
-        self._desk.change(lambda desk: desk.set_positions(positions, wallet_balance))
+        self._desk.hold(MAIN, lambda desk: desk.set_positions(positions, wallet_balance))
         return self.portfolio()
 
     def set_accounts(self, portfolio_id: str, accounts: list[dict[str, Any]]) -> dict[str, Any]:
         """Replace the accounts of a portfolio, see `RiskDesk.set_accounts`."""
-        self._desk.change(lambda desk: desk.set_accounts(portfolio_id, accounts))
-        return dict(self._desk.ask(lambda desk, now: desk.overview_of(portfolio_id, now)))
+        self._desk.hold(portfolio_id, lambda desk: desk.set_accounts(portfolio_id, accounts))
+        return self._with_saved(
+            self._desk.ask(lambda desk, now: desk.overview_of(portfolio_id, now))
+        )
 
     def set_tiers(self, exchange: str, book: TierBook) -> None:
         """Take the leverage tiers of an exchange."""
@@ -162,6 +165,9 @@ class PortfolioRisk:
         """Return what the run's summary needs of this process."""
         times = os.times()
         return {"pid": os.getpid(), "cpu_s": times.user + times.system}
+
+    def _with_saved(self, portfolio: Mapping[str, Any]) -> dict[str, Any]:
+        return {**portfolio, "saved": self._desk.saved(portfolio["portfolio"])}
 
     def _run(self) -> None:
         try:

@@ -135,6 +135,11 @@ class PortfolioAccounts(Freshness):
     """A portfolio with its accounts; totals are null across currencies that are told apart."""
 
     portfolio: str = Field(description="Name of the portfolio.", examples=["main"])
+    saved: bool = Field(
+        False,
+        description="Whether it is in the database as it is now, and so survives a restart.",
+        examples=[True],
+    )
     currency: str | None = Field(None, description="Settlement asset.", examples=["USDT"])
     at_par: list[str] = Field(
         default_factory=list,

@@ -261,6 +261,11 @@ class Portfolio(Freshness):
     )
     margin_used: float | None = Field(None, description="Sum of margins.", examples=[2862.32])
     portfolio: str | None = Field(None, description="Its id.", examples=["main"])
+    saved: bool = Field(
+        False,
+        description="Whether it is in the database as it is now, and so survives a restart.",
+        examples=[True],
+    )
     at_par: list[str] = Field(
         default_factory=list,
         description="Currencies that were counted as one.",

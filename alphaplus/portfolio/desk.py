@@ -30,7 +30,7 @@ from alphaplus.portfolio.advice import Adviser, MarketFacts, Others, market_fact
 from alphaplus.portfolio.board import MarketBoard
 from alphaplus.portfolio.desk_answers import advice_answer, portfolio_answer, position_answer
 from alphaplus.portfolio.desk_settings import DeskSettings
-from alphaplus.portfolio.equity_curve import EquityCurve
+from alphaplus.portfolio.equity_curve import EquityCurve, Floats, Ints
 from alphaplus.portfolio.held import HeldPortfolio, Snapshot
 from alphaplus.portfolio.histories import HistorySet
 from alphaplus.portfolio.models import MarketModels, build_models, no_models
@@ -244,6 +244,21 @@ class RiskDesk:
         except (ConfigError, ValidationError) as error:
             raise RiskError(str(error)) from error
         return found | {"exchange": exchange, "live_marks": live, "as_of": now_ns}
+
+    def restore_equity(self, portfolio_id: str, times: Ints, equities: Floats) -> None:
+        """Begin a portfolio's equity curve with what was kept of days before."""
+        curve = self._curves.get(portfolio_id)
+        if curve is not None:
+            curve.restore(times, equities)
+
+    def equities(self) -> dict[str, float]:
+        """Return the newest equity of each portfolio that has accounts and a known one."""
+        found = {
+            name: self._curves[name].last
+            for name, held in self._portfolios.items()
+            if held.accounts
+        }
+        return {name: equity for name, equity in found.items() if equity is not None}
 
     def tick(self, now_ns: int) -> None:
         """Sample equity and let leverage step on; to be called about once a second."""

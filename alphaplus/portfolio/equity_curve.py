@@ -1,4 +1,4 @@
-"""The equity of each portfolio at the end of past days, UTC, kept in memory.
+"""The equity of a portfolio at the end of past days, UTC.
 
 The first value seen begins the curve; each day's last value follows when the day is over.
 """
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from alphaplus.risk.figures import DAY_NS
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 MOST_DAYS = 3650
 
@@ -35,6 +36,21 @@ class EquityCurve:
             del self._days[:-MOST_DAYS]
         if day >= self._day:
             self._day, self._last = day, equity
+
+    def restore(self, times: Ints, equities: Floats) -> None:
+        """Begin with the readings of days before, one of each, ascending, ns UTC.
+
+        Does nothing once there are samples of its own.
+        """
+        if self._day >= 0:
+            return
+        for time, equity in zip(times.tolist(), equities.tolist(), strict=True):
+            self.sample(time, equity)
+
+    @property
+    def last(self) -> float | None:
+        """The newest equity, None before any."""
+        return None if math.isnan(self._last) else self._last
 
     @property
     def values(self) -> Floats | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import ray
 from ray import serve
@@ -89,6 +90,13 @@ def until(condition: Callable[[], bool], timeout_s: float = 30.0, poll_s: float 
         time.sleep(poll_s)
 
 
+async def forget_portfolios(dsn: str) -> None:
+    """Let a fleet begin without the positions that an earlier one of this run has left."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("TRUNCATE portfolios, portfolio_equity")
+    await connection.close()
+
+
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """A folder for sockets, with a path that is short enough for them."""
@@ -103,6 +111,7 @@ def running_fleet(
 ) -> Iterator[Fleet]:
     """Start a fleet on a venue of its own; both are ended whatever happens."""
     settings = load_settings(None, {"storage": {"data_dir": data_dir}, **sections}, {})
+    asyncio.run(forget_portfolios(dsn))
     with VenueProcess(venue_arguments) as venue, private_folder() as sockets:
         supervisor = SupervisorActor.options(
             name=names.SUPERVISOR, namespace=names.NAMESPACE, num_cpus=0.01, max_concurrency=32
