@@ -47,7 +47,7 @@ MAX_PAUSE_MS: Final = 250
 ROWS_PATIENCE_NS: Final = 100_000_000
 """So long rows that are due let events go first."""
 LATENCIES_EVERY_NS: Final = 5_000_000_000
-MOVE_BPS: Final = 2.0
+MOVE_BPS: Final = 5.0
 """A mid that moved so far since the last state is told at once, not at the next interval."""
 
 

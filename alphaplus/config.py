@@ -156,7 +156,7 @@ class Storage(Section):
     analysis_interval_ms: Positive = 1000.0
     flush_rows: Count = 10_000
     """Rows that go to the database at once, at the latest."""
-    flush_ms: Positive = 200.0
+    flush_ms: Positive = 500.0
     """How long rows wait for company in a symbol's actor, and again in the store."""
     max_spool_mb: Positive = 10_240.0
 
