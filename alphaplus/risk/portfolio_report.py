@@ -80,7 +80,7 @@ class Sheet:
 
     def missing(self, needs: tuple[str, ...]) -> tuple[str, ...]:
         """Return what is missing of `needs`, each phrase once."""
-        if not any(need in self.gaps for need in needs):
+        if self.gaps.keys().isdisjoint(needs):
             return ()
         return tuple(dict.fromkeys(p for need in needs for p in self.gaps.get(need, ())))
 
