@@ -4,36 +4,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.schemas import Answer, Finite, Freshness, Missing, Position
+from serve.schemas import Answer, Finite, Freshness, Missing, OpenPosition, Position
 
 MarginMode = Literal["cross", "isolated"]
 PositionMode = Literal["one_way", "hedge"]
 
 
-class HoldingIn(BaseModel):
+class HoldingIn(OpenPosition):
     """One position of an account as it is set."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    symbol: str = Field(
-        description="A symbol of /v1/symbols.", examples=["BTC-USDT-PERP"], max_length=64
-    )
-    quantity: Finite = Field(
-        description="Exchange's unit (base units, or contracts); below 0 is short.",
-        examples=[-0.5],
-        ge=-1e15,
-        le=1e15,
-    )
-    entry_price: Finite = Field(
-        description="Average price paid, quote currency.", examples=[57100.5], gt=0, le=1e15
-    )
-    leverage: Finite | None = Field(
-        None,
-        description="1 to 125; unset: the default of the settings.",
-        examples=[10],
-        ge=1,
-        le=125,
-    )
     isolated_margin: Finite | None = Field(
         None,
         description="Collateral of an isolated position, settlement asset; unset: entry "

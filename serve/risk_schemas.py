@@ -94,21 +94,10 @@ class PositionScore(Answer):
     )
 
 
-class PositionRisk(Freshness):
-    """One position: margins by the engine, liquidation price, score and advice."""
+class PositionMargins(Answer):
+    """What the margin engine says of one position, settlement asset."""
 
-    account: str = Field(description="Account that holds it.", examples=["binance"])
-    exchange: str = Field(description="Where it is.", examples=["binance"])
-    symbol: str = Field(description="Our name of the instrument.", examples=["BTC-USDT-PERP"])
-    side: str = Field(description="long or short.", examples=["long"])
-    quantity: float = Field(description="Exchange's unit; below 0 is short.", examples=[2.0])
-    entry_price: float = Field(description="Quote currency.", examples=[57100.5])
-    leverage: float = Field(description="As set at the venue.", examples=[10.0])
-    margin_mode: str = Field(description="cross or isolated.", examples=["cross"])
-    mark_price: float | None = Field(None, description="Quote currency.", examples=[57246.31])
-    mark_source: str = Field(
-        description="venue, or mid where the venue tells no mark.", examples=["venue"]
-    )
+    state: str = Field(description="See docs/margin.md.", examples=["safe"])
     notional: float | None = Field(
         None, description="At the mark, settlement asset.", examples=[114492.6]
     )
@@ -140,7 +129,23 @@ class PositionRisk(Freshness):
     )
     tier: int | None = Field(None, description="Leverage tier at the mark, from 1.", examples=[2])
     above_max_notional: bool = Field(False, description="Beyond the last tier.")
-    state: str = Field(description="See docs/margin.md.", examples=["safe"])
+
+
+class PositionRisk(Freshness, PositionMargins):
+    """One position: margins by the engine, liquidation price, score and advice."""
+
+    account: str = Field(description="Account that holds it.", examples=["binance"])
+    exchange: str = Field(description="Where it is.", examples=["binance"])
+    symbol: str = Field(description="Our name of the instrument.", examples=["BTC-USDT-PERP"])
+    side: str = Field(description="long or short.", examples=["long"])
+    quantity: float = Field(description="Exchange's unit; below 0 is short.", examples=[2.0])
+    entry_price: float = Field(description="Quote currency.", examples=[57100.5])
+    leverage: float = Field(description="As set at the venue.", examples=[10.0])
+    margin_mode: str = Field(description="cross or isolated.", examples=["cross"])
+    mark_price: float | None = Field(None, description="Quote currency.", examples=[57246.31])
+    mark_source: str = Field(
+        description="venue, or mid where the venue tells no mark.", examples=["venue"]
+    )
     score: PositionScore = Field(description="Liquidation risk.")
     advice: Advice | None = Field(None, description="Leverage that is allowed.")
     missing: Missing
@@ -243,43 +248,11 @@ class PositionLiquidation(Freshness):
     positions: list[PositionRisk] = Field(description="In order of the accounts.")
 
 
-class QuotedPosition(Answer):
-    """What the engine says of one position, settlement asset."""
+class QuotedPosition(PositionMargins):
+    """What the engine says of one position that nobody has."""
 
     symbol: str = Field(description="Our name of the instrument.", examples=["BTC-USDT-PERP"])
     side: str = Field(description="long or short.", examples=["long"])
-    state: str = Field(description="See docs/margin.md.", examples=["safe"])
-    notional: float | None = Field(
-        None, description="At the mark, settlement asset.", examples=[114492.6]
-    )
-    unrealized_pnl: float | None = Field(None, description="Gain since entry.", examples=[-72.9])
-    initial_margin: float | None = Field(None, description="Settlement asset.", examples=[11449.3])
-    maintenance_margin: float | None = Field(
-        None, description="Settlement asset.", examples=[500.2]
-    )
-    margin_ratio: float | None = Field(
-        None, description="Maintenance margin over equity; 1 is liquidation.", examples=[0.03]
-    )
-    liquidation_price: float | None = Field(
-        None, description="The nearer; null with its state if there is none.", examples=[46120.5]
-    )
-    liquidation_price_down: float | None = Field(
-        None, description="Below the mark.", examples=[46120.5]
-    )
-    liquidation_price_up: float | None = Field(
-        None, description="Above the mark.", examples=[71000.0]
-    )
-    distance_to_liquidation: float | None = Field(
-        None, description="Fraction of the mark.", examples=[0.19]
-    )
-    bankruptcy_price: float | None = Field(
-        None, description="Where nothing is left.", examples=[45900.0]
-    )
-    adl_rank: float | None = Field(
-        None, description="The venue's score; the highest is deleveraged first.", examples=[0.2]
-    )
-    tier: int | None = Field(None, description="Leverage tier at the mark, from 1.", examples=[2])
-    above_max_notional: bool = Field(False, description="Beyond the last tier.")
     missing: Missing
 
 

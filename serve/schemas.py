@@ -176,19 +176,13 @@ class Book(OfBook):
     )
 
 
-class PositionIn(BaseModel):
-    """One position as it is set."""
+class OpenPosition(BaseModel):
+    """What every position that is set says of itself."""
 
     model_config = ConfigDict(extra="forbid")
 
     symbol: str = Field(
         description="A symbol of /v1/symbols.", examples=["BTC-USDT-PERP"], max_length=64
-    )
-    exchange: str | None = Field(
-        None,
-        description="Needed only where several exchanges list the symbol.",
-        examples=["binance"],
-        max_length=64,
     )
     quantity: Finite = Field(
         description="Exchange's unit (base units, or contracts); below 0 is short.",
@@ -205,6 +199,17 @@ class PositionIn(BaseModel):
         examples=[10],
         ge=1,
         le=125,
+    )
+
+
+class PositionIn(OpenPosition):
+    """One position as it is set."""
+
+    exchange: str | None = Field(
+        None,
+        description="Needed only where several exchanges list the symbol.",
+        examples=["binance"],
+        max_length=64,
     )
 
 
