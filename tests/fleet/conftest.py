@@ -1,6 +1,7 @@
 """A real Ray cluster of this test run, a real database, and fleets on them."""
 
 import asyncio
+import itertools
 import json
 import shutil
 import time
@@ -25,15 +26,40 @@ from alphaplus.streams import make_run_directory
 from alphaplus.venue.process import VenueProcess
 from serve.app import build
 
+_NUMBERS = itertools.count()
+
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An embedded server with the schema."""
+def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An embedded server whose database `alphaplus` has the schema, and nothing else."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("pg"))
     dsn = server.start()
     asyncio.run(migrate(dsn))
     yield dsn
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def database(database_server: str) -> Iterator[str]:
+    """A database of the module's own: a fleet takes up what it finds."""
+    with own_database(database_server) as dsn:
+        yield dsn
+
+
+@contextmanager
+def own_database(server: str) -> Iterator[str]:
+    """A fresh copy of the schema."""
+    name = f"fleet_{next(_NUMBERS)}"
+    admin = server.replace("@/alphaplus?", "@/postgres?")
+    asyncio.run(_execute(admin, f"CREATE DATABASE {name} TEMPLATE alphaplus"))
+    yield server.replace("@/alphaplus?", f"@/{name}?")
+    asyncio.run(_execute(admin, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(statement)
+    await connection.close()
 
 
 @dataclass(slots=True)
@@ -90,13 +116,6 @@ def until(condition: Callable[[], bool], timeout_s: float = 30.0, poll_s: float 
         time.sleep(poll_s)
 
 
-async def forget_portfolios(dsn: str) -> None:
-    """Let a fleet begin without the positions that an earlier one of this run has left."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("TRUNCATE portfolios, portfolio_equity")
-    await connection.close()
-
-
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """A folder for sockets, with a path that is short enough for them."""
@@ -111,7 +130,6 @@ def running_fleet(
 ) -> Iterator[Fleet]:
     """Start a fleet on a venue of its own; both are ended whatever happens."""
     settings = load_settings(None, {"storage": {"data_dir": data_dir}, **sections}, {})
-    asyncio.run(forget_portfolios(dsn))
     with VenueProcess(venue_arguments) as venue, private_folder() as sockets:
         supervisor = SupervisorActor.options(
             name=names.SUPERVISOR, namespace=names.NAMESPACE, num_cpus=0.01, max_concurrency=32

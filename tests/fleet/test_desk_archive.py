@@ -1,6 +1,7 @@
 """Portfolios through restarts of their actor, without Ray: a desk, threads and a real database."""
 
 import asyncio
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from actors.live_desk import LiveDesk
 from alphaplus.risk.figures import DAY_NS
 from alphaplus.storage import portfolios
-from tests.fleet.conftest import forget_portfolios
+from tests.fleet.conftest import own_database
 from tests.portfolio.desk_cases import ETH, NOW, account, desk, position
 
 pytestmark = pytest.mark.db
@@ -17,9 +18,9 @@ NOWHERE = "postgresql://alphaplus:secret@127.0.0.1:1/alphaplus"
 
 
 @pytest.fixture
-def dsn(database: str) -> str:
-    asyncio.run(forget_portfolios(database))
-    return database
+def dsn(database_server: str) -> Iterator[str]:
+    with own_database(database_server) as dsn:
+        yield dsn
 
 
 def life(dsn: str) -> LiveDesk:

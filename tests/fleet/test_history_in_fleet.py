@@ -19,7 +19,6 @@ HOUR_NS = 3600 * 10**9
 
 
 def test_history_and_tiers_come_by_themselves(cluster: None, database: str, tmp_path: Path) -> None:
-    asyncio.run(_forget_history(database))
     risk = {"history_days": 20.0, "history_pause_s": 0.05}
     with running_fleet(database, tmp_path, ["--symbols", "2", "--seed", "11"], risk=risk) as fleet:
         until(lambda: _candles(database, fleet.symbols) >= 2 * 478, 60.0)
@@ -29,13 +28,6 @@ def test_history_and_tiers_come_by_themselves(cluster: None, database: str, tmp_
         report = fleet.drain()
     assert report["feeds"][0]["rows_sent"] > 2 * 478
     assert report["store"]["rows_dead"] == 0
-
-
-async def _forget_history(dsn: str) -> None:
-    """Fleets of other tests fill the same database, and what is there is not asked for again."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("TRUNCATE candles, leverage_tiers")
-    await connection.close()
 
 
 def _candles(dsn: str, symbols: list[str]) -> int:
