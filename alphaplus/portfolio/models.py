@@ -15,6 +15,7 @@ from alphaplus.errors import RiskError
 from alphaplus.leverage.account import pair_of
 from alphaplus.leverage.hit_probability import SimulatedExtremes, simulate_extremes
 from alphaplus.portfolio.histories import HistorySet
+from alphaplus.portfolio.replayed_days import ReplayedDays, replayed_days
 from alphaplus.portfolio.scenario_models import Model, model_scenarios
 from alphaplus.risk.covariance import Covariance, estimate_covariance, rescaled
 from alphaplus.risk.estimators import tail_risk
@@ -56,6 +57,8 @@ class MarketModels:
     """ES 97.5 % over a day by market and side (+1 long), fractions of the price."""
     missing: Mapping[str, str]
     """Markets that are not modelled, and why."""
+    replays: ReplayedDays | None = None
+    """Days of the past to be replayed; None without a whole one."""
     gaps: Mapping[str, str] = field(default_factory=dict)
     """Horizons without scenarios, and why."""
     as_of: int | None = None
@@ -112,6 +115,7 @@ def build_models(
         extremes=_extremes(filtered, history, paths, seed),
         shortfalls=_shortfalls(found.get("1d")),
         missing=missing,
+        replays=replayed_days({key: item.series for key, item in filtered.items()}),
         gaps=gaps,
         as_of=_end(next(iter(filtered.values())).series),
     )

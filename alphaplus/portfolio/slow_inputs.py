@@ -39,7 +39,7 @@ def slow_inputs(
     betas = np.array([models.betas.get(key, np.nan) for key in keys], np.float64)
     exchanges = tuple(dict.fromkeys(account.exchange for account in accounts))
     sigma = None if covariance is None else np.sqrt(np.diag(covariance))
-    stress, left_out = _stress(keys, betas, sigma, exchanges)
+    stress, left_out = _stress(keys, betas, sigma, exchanges, models)
     leverage = [item.leverage for account in accounts for item in account.positions]
     inputs = PortfolioInputs(
         symbols=keys,
@@ -95,7 +95,11 @@ def _positions(
 
 
 def _stress(
-    keys: Sequence[str], betas: Floats, sigma: Floats | None, exchanges: Sequence[str]
+    keys: tuple[str, ...],
+    betas: Floats,
+    sigma: Floats | None,
+    exchanges: Sequence[str],
+    models: MarketModels,
 ) -> tuple[tuple[Scenario, ...], Reasons]:
     """Return the named scenarios, without those whose inputs are not known."""
     count, left_out = len(keys), []
@@ -115,6 +119,11 @@ def _stress(
         found += scenarios.together(sigma)
     else:
         left_out.append("correlation_one_*: daily volatility")
+    replays, absent = models.replays, [key for key in keys if models.reason(key)]
+    if replays is None or absent:
+        left_out.append(f"replay_*: whole days of {', '.join(absent) or 'history'}")
+    else:
+        found += scenarios.replayed(replays.names, replays.of(keys))
     reference = next((at for at, key in enumerate(keys) if _is_reference(key)), None)
     if reference is not None:
         found += scenarios.alt_shocks(count, reference)
