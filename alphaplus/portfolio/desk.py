@@ -40,7 +40,7 @@ from alphaplus.portfolio.scores import MarketLiquidity, sigma_of
 from alphaplus.portfolio.stress_inputs import StressAccount, StressHoldings, StressInputs
 from alphaplus.portfolio.valuation import value_accounts
 
-ADVISE_EVERY_NS: Final = 1_000_000_000
+ADVISE_EVERY_NS: Final = 500_000_000
 """How often the advice for a market that is held is computed anew: it costs a bisection."""
 _KeptAdvice = tuple[int, MarketModels, dict[str, Any]]
 
@@ -321,7 +321,7 @@ class RiskDesk:
         snapshot: Snapshot,
         net: Mapping[str, float],
     ) -> dict[str, Any]:
-        """Return the advice for a market that is held, computed anew once a second."""
+        """Return the advice for a market that is held, computed anew twice a second."""
         kept = self._advice.setdefault(portfolio_id, {})
         known = kept.get((key, side))
         if known is not None and known[1] is models and 0 <= now_ns - known[0] < ADVISE_EVERY_NS:
