@@ -165,22 +165,9 @@ class AccountScore(Answer):
     missing: Missing
 
 
-class AccountRisk(Answer):
-    """One account's margins; amounts are in its settlement currency."""
+class AccountMargins(Answer):
+    """What the margin engine says of one account, settlement asset."""
 
-    id: str = Field(description="Name of the account.", examples=["binance"])
-    exchange: str = Field(description="Where it is.", examples=["binance"])
-    margin_mode: str = Field(description="cross or isolated.", examples=["cross"])
-    position_mode: str = Field(description="one_way or hedge.", examples=["one_way"])
-    currency: str | None = Field(None, description="Settlement asset.", examples=["USDT"])
-    wallet_balance: float | None = Field(
-        None, description="Settlement asset; null: unknown.", examples=[20000.0]
-    )
-    collateral: list[CollateralAsset] = Field(
-        default_factory=list,
-        description="Assets beside the wallet.",
-        examples=[[{"asset": "BTC", "balance": 0.5, "haircut": 0.05}]],
-    )
     state: str = Field(description="See docs/margin.md.", examples=["safe"])
     equity: float | None = Field(
         None, description="Wallet, collateral and profit.", examples=[20145.2]
@@ -202,6 +189,24 @@ class AccountRisk(Answer):
         None, description="Equity less initial margin, at least 0.", examples=[8000.0]
     )
     liquidatable: bool | None = Field(None, description="Equity at or below MM.", examples=[False])
+
+
+class AccountRisk(AccountMargins):
+    """One account's margins; amounts are in its settlement currency."""
+
+    id: str = Field(description="Name of the account.", examples=["binance"])
+    exchange: str = Field(description="Where it is.", examples=["binance"])
+    margin_mode: str = Field(description="cross or isolated.", examples=["cross"])
+    position_mode: str = Field(description="one_way or hedge.", examples=["one_way"])
+    currency: str | None = Field(None, description="Settlement asset.", examples=["USDT"])
+    wallet_balance: float | None = Field(
+        None, description="Settlement asset; null: unknown.", examples=[20000.0]
+    )
+    collateral: list[CollateralAsset] = Field(
+        default_factory=list,
+        description="Assets beside the wallet.",
+        examples=[[{"asset": "BTC", "balance": 0.5, "haircut": 0.05}]],
+    )
     joint_distance_down: float | None = Field(
         None, description="Common fall that reaches the margin, -1 to 0.", examples=[-0.21]
     )
@@ -256,33 +261,12 @@ class QuotedPosition(PositionMargins):
     missing: Missing
 
 
-class MarginQuote(Freshness):
+class MarginQuote(Freshness, AccountMargins):
     """The margins of an account that nobody has, by the tiers in force."""
 
     exchange: str = Field(description="Where it is.", examples=["binance"])
     venue: str = Field(description="Whose margin rules.", examples=["binance"])
     as_of: int = Field(description="ns since 1970 UTC.", examples=[1723111200000000000])
-    state: str = Field(description="See docs/margin.md.", examples=["safe"])
-    equity: float | None = Field(
-        None, description="Wallet, collateral and profit.", examples=[20145.2]
-    )
-    initial_margin: float | None = Field(None, description="Settlement asset.", examples=[11449.3])
-    maintenance_margin: float | None = Field(
-        None, description="Settlement asset.", examples=[500.2]
-    )
-    margin_ratio: float | None = Field(
-        None, description="Maintenance margin over equity; 1 is liquidation.", examples=[0.03]
-    )
-    margin_level: float | None = Field(
-        None, description="The inverse of the ratio.", examples=[33.3]
-    )
-    margin_utilisation: float | None = Field(
-        None, description="Initial margin over equity.", examples=[0.6]
-    )
-    available_margin: float | None = Field(
-        None, description="Equity less initial margin, at least 0.", examples=[8000.0]
-    )
-    liquidatable: bool | None = Field(None, description="Equity at or below MM.", examples=[False])
     positions: list[QuotedPosition] = Field(description="In order of the accounts.")
     live_marks: list[str] = Field(
         default_factory=list,
