@@ -23,7 +23,7 @@ from alphaplus.storage.migrations import migrate
 from alphaplus.venue.process import VenueProcess
 from jobs import backfill
 from jobs.backfill_files import symbol_of
-from tests.storage.conftest import execute, other_database, small
+from tests.storage.servers import execute, other_database, small
 
 ROOT = Path(__file__).parents[2]
 HOUR = 3600 * 10**9

@@ -1,7 +1,9 @@
-"""One embedded server for all storage tests, one migrated database for each."""
+"""A server of each flavour for all storage tests, one migrated database for each test.
 
-import asyncio
-import itertools
+A test that takes `server`, or what is built on it, runs once on each flavour; the mark `native`
+or `timescale` confines it to one.
+"""
+
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,10 +11,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from alphaplus.storage.migrations import migrate
-from alphaplus.storage.postgres import EmbeddedPostgres
+from tests.storage.servers import FLAVORS, running_server
 
-_NUMBERS = itertools.count()
+
+def pytest_generate_tests(metafunc):
+    if "server" in metafunc.fixturenames:
+        marked = [mark.name for mark in metafunc.definition.iter_markers()]
+        chosen = [flavor for flavor in FLAVORS if flavor in marked] or FLAVORS
+        metafunc.parametrize("server", chosen, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -24,54 +30,25 @@ def open_dir():
     shutil.rmtree(directory)
 
 
-def small(directory, **options):
-    """An embedded server that starts fast."""
-    options.setdefault("sync", False)
-    return EmbeddedPostgres(directory, settings={"shared_buffers": "32MB"}, **options)
-
-
-def other_database(dsn, name):
-    return dsn.replace("@/alphaplus?", f"@/{name}?")
-
-
-async def execute(dsn, *statements):
-    connection = await asyncpg.connect(dsn)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture(scope="session")
-def server(open_dir):
-    """The DSN of a running server whose database `alphaplus` is migrated."""
-    postgres = small(open_dir / "shared")
-    dsn = postgres.start()
-    try:
-        asyncio.run(migrate(dsn))
-        yield dsn
-    finally:
-        postgres.stop()
+def server(request, open_dir):
+    """A running server of a flavour."""
+    with running_server(request.param, open_dir / "shared") as running:
+        yield running
 
 
 @pytest.fixture
 async def empty_dsn(server):
     """A database of its own without tables."""
-    name = f"empty_{next(_NUMBERS)}"
-    await execute(server, f"CREATE DATABASE {name} TEMPLATE template0")
-    yield other_database(server, name)
-    await execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    async with server.database(empty=True) as dsn:
+        yield dsn
 
 
 @pytest.fixture
 async def dsn(server):
     """A migrated database of its own."""
-    name = f"migrated_{next(_NUMBERS)}"
-    admin = other_database(server, "postgres")
-    await execute(admin, f"CREATE DATABASE {name} TEMPLATE alphaplus")
-    yield other_database(server, name)
-    await execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
+    async with server.database() as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 import asyncio
 import pickle
+from urllib.parse import urlsplit
 
 import pytest
 from asyncpg import exceptions as pg
 
 from alphaplus.errors import StorageError
 from alphaplus.storage.connection import LOST, connect, describe, explained
-from tests.storage.conftest import execute, other_database
+from tests.storage.servers import execute, other_database, other_user, with_options
 
 SECRET = "s3cret-w0rd"
 
@@ -36,22 +37,26 @@ async def test_wrong_address(dsn, said):
 @pytest.mark.db
 async def test_missing_database(server):
     with pytest.raises(StorageError, match="no such database; create it"):
-        await connect(other_database(server, "nothing"))
+        await connect(other_database(server.dsn, "nothing"))
 
 
 @pytest.mark.db
 async def test_read_only_server_is_refused_for_writing_only(server):
-    read_only = server + "&default_transaction_read_only=on"
+    read_only = with_options(server.dsn, default_transaction_read_only="on")
     await (await connect(read_only)).close()
     with pytest.raises(StorageError, match="read-only; name the primary server"):
         await connect(read_only, write=True)
 
 
 @pytest.mark.db
-async def test_no_free_connection(server):
-    await execute(server, "CREATE ROLE narrow LOGIN CONNECTION LIMIT 0")
-    with pytest.raises(StorageError, match="no free connection"):
-        await connect(server.replace("alphaplus@", "narrow@"))
+async def test_no_free_connection(dsn):
+    role = urlsplit(dsn).path.strip("/") + "_narrow"
+    await execute(dsn, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(StorageError, match="no free connection"):
+            await connect(other_user(dsn, role))
+    finally:
+        await execute(dsn, f"DROP ROLE {role}")
 
 
 def test_every_kind_of_error_has_a_sentence():

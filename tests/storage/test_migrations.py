@@ -11,7 +11,7 @@ from alphaplus.errors import MigrationError, StorageError
 from alphaplus.storage import migrations
 from alphaplus.storage.migrations import find_directory, load, migrate, status
 from alphaplus.storage.tables import TABLES
-from tests.storage.conftest import execute
+from tests.storage.servers import execute, with_options
 
 FILES = tuple(str(migration) for migration in load())
 
@@ -37,7 +37,7 @@ async def relations(dsn):
 
 
 @pytest.mark.db
-async def test_dry_run_changes_nothing_and_twice_is_once(empty_dsn):
+async def test_dry_run_changes_nothing_and_twice_is_once(server, empty_dsn):
     planned = await migrate(empty_dsn, dry_run=True)
     assert (planned.applied, planned.pending) == ((), FILES)
     assert await relations(empty_dsn) == []
@@ -45,7 +45,7 @@ async def test_dry_run_changes_nothing_and_twice_is_once(empty_dsn):
     assert done == planned
     before = await fetch(empty_dsn, "SELECT * FROM schema_migrations ORDER BY version")
     again = await migrate(empty_dsn)
-    assert (again.flavor, again.applied, again.pending) == ("native", FILES, ())
+    assert (again.flavor, again.applied, again.pending) == (server.flavor, FILES, ())
     assert await fetch(empty_dsn, "SELECT * FROM schema_migrations ORDER BY version") == before
     assert await status(empty_dsn) == again
 
@@ -103,6 +103,7 @@ async def test_file_without_transaction(empty_dsn, folder):
 
 
 @pytest.mark.db
+@pytest.mark.native
 async def test_timescale_database_on_a_server_without_it_is_refused(empty_dsn):
     await migrate(empty_dsn)
     await execute(empty_dsn, "UPDATE schema_migrations SET flavor = 'timescale'")
@@ -112,7 +113,7 @@ async def test_timescale_database_on_a_server_without_it_is_refused(empty_dsn):
 
 @pytest.mark.db
 async def test_read_only_database_is_one_sentence(empty_dsn):
-    read_only = empty_dsn + "&default_transaction_read_only=on"
+    read_only = with_options(empty_dsn, default_transaction_read_only="on")
     with pytest.raises(StorageError, match=r"read-only; name the primary"):
         await migrate(read_only)
 
@@ -164,6 +165,7 @@ async def test_columns_equal_the_row_types_and_all_have_comments(connection):
 
 
 @pytest.mark.db
+@pytest.mark.native
 async def test_partitions_are_made_once_and_rows_move_out_of_the_default(connection):
     noon = datetime(2024, 8, 8, 12, 30, tzinfo=UTC)
     await connection.execute(
@@ -182,6 +184,7 @@ async def test_partitions_are_made_once_and_rows_move_out_of_the_default(connect
 
 
 @pytest.mark.db
+@pytest.mark.native
 async def test_partitions_for_all_tables(connection):
     now = datetime(2024, 8, 8, 12, 30, tzinfo=UTC)
     made = await connection.fetchval(

@@ -18,7 +18,7 @@ from alphaplus.errors import StorageError
 from alphaplus.storage import binaries, postgres
 from alphaplus.storage.binaries import Binaries, ServerUser, binaries_in, runnable
 from alphaplus.storage.postgres import EmbeddedPostgres
-from tests.storage.conftest import small
+from tests.storage.servers import small
 
 AS_ROOT = os.geteuid() == 0
 

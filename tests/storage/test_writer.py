@@ -19,8 +19,8 @@ from alphaplus.storage.spool import Spool
 from alphaplus.storage.tables import TABLES, TableBatch
 from alphaplus.storage.writer import MAX_NEW_CHUNKS, Writer, _once
 from tests.storage import kill_writer
-from tests.storage.conftest import execute, small
 from tests.storage.rows import T0, batch, rows
+from tests.storage.servers import chunks_of, execute, rows_in_default, small, with_options
 
 pytestmark = pytest.mark.db
 
@@ -53,7 +53,7 @@ async def test_rows_of_all_tables_and_symbols_arrive(dsn, connection, tmp_path):
     assert (stats.duplicate, stats.retried, stats.dead, stats.state) == (0, 0, 0, "ok")
     for table in TABLES:
         assert await queries.count(connection, table) == 600
-        assert await connection.fetchval(f"SELECT count(*) FROM {table}_default") == 0
+        assert await rows_in_default(connection, table) == 0
     assert list(tmp_path.glob("*.seg")) == []
 
 
@@ -102,6 +102,7 @@ async def test_bad_rows_go_to_the_dead_letters_and_the_rest_is_stored(dsn, conne
     assert all(letter["reason"] for letter in letters)
 
 
+@pytest.mark.native
 async def test_rows_of_many_hours_fall_into_the_default_partition(dsn, connection, tmp_path):
     count = MAX_NEW_CHUNKS + 1
     sent = batch("market_trades", count)
@@ -110,7 +111,7 @@ async def test_rows_of_many_hours_fall_into_the_default_partition(dsn, connectio
         await writer.accept([sent])
         await writer.drain()
         assert writer.stats.misplaced == 1
-    assert await connection.fetchval("SELECT count(*) FROM market_trades_default") == count
+    assert await rows_in_default(connection, "market_trades") == count
 
 
 async def test_years_of_a_history_find_their_partitions(dsn, connection, tmp_path):
@@ -123,9 +124,8 @@ async def test_years_of_a_history_find_their_partitions(dsn, connection, tmp_pat
         await writer.drain()
         assert (writer.stats.written, writer.stats.misplaced) == (2_000, 0)
     for table, partitions in (("candles", 35), ("enhanced_funding_rates", 334)):
-        assert await connection.fetchval(f"SELECT count(*) FROM {table}_default") == 0
-        made = "SELECT count(*) FROM ap_chunk_stats() WHERE table_name = $1"
-        assert await connection.fetchval(made, table) == partitions + 1
+        assert await rows_in_default(connection, table) == 0
+        assert await chunks_of(connection, table) == partitions
 
 
 async def test_spool_left_behind_is_written_first_and_once(dsn, connection, tmp_path):
@@ -213,7 +213,7 @@ async def test_refusals_at_the_start(dsn, empty_dsn, tmp_path):
     with pytest.raises(StorageError, match="apply the migrations first"):
         await Writer(empty_dsn, tmp_path).start()
     with pytest.raises(StorageError, match="read-only"):
-        await Writer(dsn + "&default_transaction_read_only=on", tmp_path).start()
+        await Writer(with_options(dsn, default_transaction_read_only="on"), tmp_path).start()
     writer = Writer(dsn, tmp_path)
     with pytest.raises(StorageError, match="not open"):
         await writer.accept([batch("trades", 1)])
