@@ -168,11 +168,12 @@ def _wire_dtype(table: str, exchange: int, symbol: int) -> np.dtype[Any]:
     fields += [("exchange_length", ">i4"), ("exchange", f"S{exchange}")]
     fields += [("symbol_length", ">i4"), ("symbol", f"S{symbol}")]
     for column in spec.stored:
-        fields += [(f"{column.name}_length", ">i4"), (column.name, _wire_format(column))]
+        fields += [(f"{column.name}_length", ">i4"), (column.name, wire_format(column))]
     return np.dtype(fields)
 
 
-def _wire_format(column: Column) -> Any:
+def wire_format(column: Column) -> Any:
+    """Return the numpy format of a column in the stream, at its full width."""
     if column.type is Type.TEXT:
         return f"S{column.width}"
     if column.type is Type.JSON:  # jsonb_recv: a version, then the text
