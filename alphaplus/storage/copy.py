@@ -1,17 +1,18 @@
 """Rows to PostgreSQL's binary COPY format, a whole batch at a time.
 
 A row type becomes a "wire" dtype: the same columns as big-endian numbers, each behind its
-int32 length, in the order of the table. Filling it is one numpy assignment per column. What
-varies in length (NULL, text, arrays) is given its full width, and a mask then drops the bytes
-that are not meant.
+int32 length, in the order of the table. Filling it is one numpy assignment per column, or per
+run of neighbouring float columns. What varies in length (NULL, text, arrays) is given its full
+width, and a mask then drops the bytes that are not meant.
 
 Format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"; arrays as in
 `array_send`: int32 dimensions, flags, element type oid, then size and lower bound of each
 dimension, then every element behind its length.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -23,8 +24,11 @@ SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER: Final = b"\xff\xff"
 EPOCH_US: Final = 946_684_800 * 10**6
 """2000-01-01 in microseconds since 1970, where PostgreSQL's time starts."""
+PIECE_BYTES: Final = 256 * 2**10
+"""Rows that are encoded at once: their wire form and its mask stay in the processor's cache."""
 _FLOAT8_OID: Final = 701
 _ELEMENT: Final = np.dtype([("length", ">i4"), ("value", ">f8")])
+"""A float behind its length: of an array, or a column."""
 _ARRAY_HEAD: Final = 20
 """Bytes of an array before its elements; an empty array has the first 12 only."""
 
@@ -45,7 +49,16 @@ def copy_columns(table: str) -> list[str]:
 
 def copy_payload(batches: Iterable[TableBatch]) -> bytes:
     """Encode batches of one table as a complete binary COPY stream."""
-    return b"".join((SIGNATURE, *(encode_rows(batch) for batch in batches), TRAILER))
+    return b"".join(copy_pieces(batches))
+
+
+def copy_pieces(batches: Iterable[TableBatch]) -> Iterator[bytes]:
+    """Encode batches of one table as pieces that make up a complete binary COPY stream."""
+    yield SIGNATURE
+    for batch in batches:
+        for piece in batch.pieces(PIECE_BYTES):
+            yield encode_rows(piece)
+    yield TRAILER
 
 
 def encode_rows(batch: TableBatch) -> bytes:
@@ -58,8 +71,11 @@ def encode_rows(batch: TableBatch) -> bytes:
         wire[f"{name}_length"] = len(value)
         wire[name] = value
     mask = _Mask(wire)
-    for column in batch.spec.stored:
-        _FILL[column.type](wire, mask, column, batch.rows)
+    for columns in _runs(batch.table):
+        if len(columns) > 1:
+            _fill_floats(wire, mask, columns, batch.rows)
+        else:
+            _FILL[columns[0].type](wire, mask, columns[0], batch.rows)
     return mask.apply()
 
 
@@ -72,18 +88,36 @@ class _Mask:
 
     def of(self, name: str) -> npt.NDArray[np.bool_]:
         """Return the part of the mask for one wire field, (rows, bytes)."""
+        offset = _offset(self._wire, name)
+        return self.between(offset, offset + self._wire.dtype[name].itemsize)
+
+    def between(self, start: int, end: int) -> npt.NDArray[np.bool_]:
+        """Return the part of the mask for some bytes of each row, (rows, bytes)."""
         if self._keep is None:
             self._keep = np.ones((len(self._wire), self._wire.dtype.itemsize), dtype=np.bool_)
-        fields = self._wire.dtype.fields
-        assert fields is not None
-        dtype, offset = fields[name][:2]
-        return self._keep[:, offset : offset + dtype.itemsize]
+        return self._keep[:, start:end]
 
     def apply(self) -> bytes:
-        if self._keep is None:
+        keep = self._keep
+        if keep is None:
             return self._wire.tobytes()
-        octets = self._wire.view(np.uint8).reshape(self._keep.shape)
-        return octets[self._keep].tobytes()
+        octets = self._wire.view(np.uint8).reshape(keep.shape)
+        if len(keep) and (keep == keep[0]).all():  # the same columns are NULL in all rows
+            return _columns_of(octets, keep[0]).tobytes()
+        return octets[keep].tobytes()
+
+
+def _columns_of(
+    octets: npt.NDArray[np.uint8], keep: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """Return the bytes of every row that are kept, (rows, kept), copied run by run."""
+    edges = np.flatnonzero(np.diff(keep, prepend=False, append=False))
+    kept = np.empty((len(octets), np.count_nonzero(keep)), dtype=np.uint8)
+    at = 0
+    for start, end in edges.reshape(-1, 2).tolist():
+        kept[:, at : at + end - start] = octets[:, start:end]
+        at += end - start
+    return kept
 
 
 def _fill_time(wire: Any, mask: _Mask, column: Column, rows: Any) -> None:
@@ -96,6 +130,24 @@ def _fill_float(wire: Any, mask: _Mask, column: Column, rows: Any) -> None:
     values = rows[column.name]
     wire[column.name] = values
     _nulls(wire, mask, column, np.isnan(values))
+
+
+def _fill_floats(wire: Any, mask: _Mask, columns: tuple[Column, ...], rows: Any) -> None:
+    """Fill neighbouring float columns at once."""
+    first, shape = columns[0].name, (len(rows), len(columns))
+    values: npt.NDArray[np.float64] = np.ndarray(
+        shape, "<f8", rows, _offset(rows, first), (rows.strides[0], 8)
+    )
+    start = _offset(wire, f"{first}_length")
+    fields: Any = np.ndarray(shape, _ELEMENT, wire, start, (wire.strides[0], _ELEMENT.itemsize))
+    fields["value"] = values
+    null = np.isnan(values)
+    if not null.any():
+        fields["length"] = 8
+        return
+    fields["length"] = np.where(null, -1, 8)
+    part = mask.between(start, start + _ELEMENT.itemsize * len(columns))
+    part.reshape(*shape, _ELEMENT.itemsize)[..., 4:] = ~null[..., None]
 
 
 def _fill_plain(wire: Any, mask: _Mask, column: Column, rows: Any) -> None:
@@ -159,6 +211,22 @@ _FILL: Final = {
     Type.JSON: _fill_json,
     Type.FLOAT8_ARRAY: _fill_array,
 }
+
+
+def _offset(rows: npt.NDArray[Any], name: str) -> int:
+    fields = rows.dtype.fields
+    assert fields is not None
+    return int(fields[name][1])
+
+
+@lru_cache(maxsize=64)
+def _runs(table: str) -> tuple[tuple[Column, ...], ...]:
+    """Return the stored columns in order, neighbouring floats together."""
+    runs: list[tuple[Column, ...]] = []
+    for are_floats, columns in groupby(table_of(table).columns, lambda c: c.type is Type.FLOAT8):
+        stored = [column for column in columns if column.type is not Type.COUNT]
+        runs += [tuple(stored)] if are_floats else [(column,) for column in stored]
+    return tuple(runs)
 
 
 @lru_cache(maxsize=1024)

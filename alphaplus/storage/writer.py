@@ -45,7 +45,7 @@ from asyncpg import exceptions as pg
 from alphaplus.errors import StorageError
 from alphaplus.rows import join_rows
 from alphaplus.storage.connection import LOST, connect, describe, explained
-from alphaplus.storage.copy import copy_columns, copy_payload
+from alphaplus.storage.copy import copy_columns, copy_pieces
 from alphaplus.storage.spool import MAX_BYTES, Frame, Spool, SpoolFull
 from alphaplus.storage.tables import (
     MAX_TIME_NS,
@@ -110,7 +110,6 @@ class _Group:
     parts: list[TableBatch]
     staged: bool
     """Rows may be in the database already."""
-    payload: bytes = b""
 
     @property
     def rows(self) -> int:
@@ -354,8 +353,6 @@ class Writer:
 
     async def _send(self, connection: Any, group: _Group) -> int:
         """Write a group in one transaction and return how many rows were new."""
-        if not group.payload:
-            group.payload = await asyncio.to_thread(copy_payload, group.parts)
         if not group.staged:
             return await _copy(connection, group.table, group)
         stage = f"stage_{group.table}"
@@ -469,17 +466,26 @@ class Writer:
 
 
 async def _copy(connection: Any, table: str, group: _Group) -> int:
-    async def source() -> AsyncIterator[bytes]:
-        yield group.payload
-
     tag = await connection.copy_to_table(
         table,
-        source=source(),
+        source=_encoded(group.parts),
         columns=copy_columns(group.table),
         format="binary",
         timeout=COPY_TIMEOUT_S,
     )
     return int(tag.rsplit(" ", 1)[1])
+
+
+async def _encoded(parts: list[TableBatch]) -> AsyncIterator[bytes]:
+    """Yield a COPY stream; its next piece is encoded while the server works on the last."""
+    pieces = copy_pieces(parts)
+    ahead = asyncio.create_task(asyncio.to_thread(next, pieces, b""))
+    try:
+        while piece := await ahead:
+            ahead = asyncio.create_task(asyncio.to_thread(next, pieces, b""))
+            yield piece
+    finally:
+        await asyncio.wait([ahead])
 
 
 def _merge(frames: list[Frame]) -> _Merged:
