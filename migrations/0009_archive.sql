@@ -19,6 +19,7 @@ CREATE TABLE archive_blocks (
     time_from timestamptz NOT NULL,
     time_to timestamptz NOT NULL,
     rows int4 NOT NULL CHECK (rows > 0),
+    plain_bytes int8 NOT NULL,
     format_version int2 NOT NULL,
     checksum bytea NOT NULL,
     payload bytea NOT NULL,
@@ -38,6 +39,8 @@ COMMENT ON COLUMN archive_blocks.ordinal IS
 COMMENT ON COLUMN archive_blocks.time_from IS 'earliest event time of the rows, UTC, microseconds';
 COMMENT ON COLUMN archive_blocks.time_to IS 'latest event time of the rows, UTC, microseconds';
 COMMENT ON COLUMN archive_blocks.rows IS 'number of rows in the block';
+COMMENT ON COLUMN archive_blocks.plain_bytes IS
+    'bytes that the rows had in their partition, heap and index, by their share';
 COMMENT ON COLUMN archive_blocks.format_version IS 'format of the payload';
 COMMENT ON COLUMN archive_blocks.checksum IS
     'BLAKE2b of 16 bytes over table, exchange, symbol, times, rows, format and payload';

@@ -34,7 +34,7 @@ class SeriesReader:
         # Hot rows first and the archive after them, in two statements: a partition that is
         # archived in between is then read twice, and its rows taken once. The other way around,
         # or in one snapshot (a dropped partition is gone for old snapshots too), it is missed.
-        return await self._hot(key, count)
+        return await self.hot(key, count)
 
     async def newest(self, count: int) -> RowArray:
         """Return the last `count` rows, oldest of them first."""
@@ -43,7 +43,8 @@ class SeriesReader:
         found = await self._copy(f"{condition} ORDER BY {columns} LIMIT {count:d}", *arguments)
         return found[::-1]
 
-    async def _hot(self, key: Key | None, count: int) -> RowArray:
+    async def hot(self, key: Key | None, count: int) -> RowArray:
+        """Return the first `count` rows after a key, or of all, of those that are not archived."""
         condition, arguments = self._range()
         columns = ", ".join(self._columns)
         if key is not None:

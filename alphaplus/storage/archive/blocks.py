@@ -11,24 +11,32 @@ PREFETCH: Final = 8
 """Blocks that are fetched at once; each has up to some 100 KB."""
 _COLUMNS: Final = (
     "table_name", "exchange", "symbol", "chunk_from", "ordinal", "time_from", "time_to", "rows",
-    "format_version", "checksum", "payload",
+    "plain_bytes", "format_version", "checksum", "payload",
 )  # fmt: skip
 
 
 async def insert_blocks(
-    connection: Any, blocks: Sequence[Block], chunk_from: datetime, first: int = 0
+    connection: Any,
+    blocks: Sequence[Block],
+    chunk_from: datetime,
+    *,
+    plain_bytes_a_row: float = 0.0,
 ) -> None:
-    """Write blocks of one instrument and partition, numbered from `first`."""
+    """Write all blocks of one instrument and partition.
+
+    `plain_bytes_a_row` is what a row took in its partition, heap and index.
+    """
     records = [
         (
             block.table,
             block.exchange,
             block.symbol,
             chunk_from,
-            first + at,
+            at,
             to_datetime(block.time_from),
             to_datetime(block.time_to),
             block.rows,
+            round(block.rows * plain_bytes_a_row),
             block.format_version,
             block.checksum,
             block.payload,

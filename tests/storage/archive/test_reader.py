@@ -1,13 +1,12 @@
 """Reading the archive: by instrument, in key order, cut to a range."""
 
-import asyncpg
 import numpy as np
 import pytest
 
 from alphaplus.errors import StorageError
 from alphaplus.storage.archive.block import pack, pack_all
 from alphaplus.storage.archive.blocks import insert_blocks
-from alphaplus.storage.archive.reader import archived_batches, archived_rows, reading
+from alphaplus.storage.archive.reader import archived_batches, archived_rows
 from alphaplus.storage.queries import to_datetime
 from alphaplus.storage.tables import MAX_TIME_NS, MIN_TIME_NS, TABLES
 from tests.storage.rows import T0, batch
@@ -98,20 +97,3 @@ async def test_payloads_are_stored_as_they_are(connection):
         "WHERE attrelid = 'archive_blocks'::regclass AND attname = 'payload'"
     )
     assert stored == b"e"
-
-
-@pytest.mark.native
-async def test_while_one_reads_rows_are_not_moved(dsn, connection):
-    other = await asyncpg.connect(dsn)
-    try:
-        async with reading(connection, TABLE):
-            await other.execute("SET lock_timeout = '50ms'")
-            await other.execute(f"INSERT INTO {TABLE} SELECT * FROM {TABLE} LIMIT 0")
-            for statement in (f"DROP TABLE {TABLE}_default", f"LOCK TABLE {TABLE}_default"):
-                with pytest.raises(asyncpg.LockNotAvailableError):
-                    async with other.transaction():
-                        await other.execute(statement)
-        async with other.transaction():
-            await other.execute(f"LOCK TABLE {TABLE}_default")
-    finally:
-        await other.close()
