@@ -371,6 +371,9 @@ class Feed:
             "dropped_events": sum(sender.counters.dropped for sender in self._senders),
             "duplicate_frames": sum(b.duplicates for b in books),
             "reconnects": 0 if self._connection is None else self._connection.counters.reconnects,
+            "rate_limited": 0
+            if self._connection is None
+            else self._connection.counters.rate_limited,
         }
 
     def _backlog(self) -> int:

@@ -91,6 +91,14 @@ class Venue(Section):
     host: str = "127.0.0.1"
     port: Port = 0
     """0: any free port."""
+    faults: tuple[str, ...] = ()
+    """Faults that it commits at random moments, as KIND=RATE with the rate a minute, such as
+    drop_frame=6; docs/venue.md lists them. Empty: none."""
+    fault_seed: Annotated[int, Field(ge=0)] = 7
+    """Two venues with the same seed commit the same faults."""
+    fault_start_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    fault_length_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    """How long, after `fault_start_s` from its start, faults come."""
 
 
 class Fleet(Section):

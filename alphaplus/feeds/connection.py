@@ -90,6 +90,8 @@ class ConnectionCounters:
     requests: int = 0
     """Snapshots, open interest and volumes asked for, repetitions included."""
     failed_requests: int = 0
+    rate_limited: int = 0
+    """Refusals with 418 or 429, of these requests and of those for histories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +182,7 @@ class VenueConnection:
         self._base_url = base_url
         self._exchange = frame_exchange(self._client_id, base_url, silent_after_s / 2)
         self._exchange.opened = self._socket_opened
+        self._exchange.limited = self._was_limited
         self._sockets: dict[str, _Socket] = {}
         self._requests: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
@@ -437,6 +440,15 @@ class VenueConnection:
         socket.opened.set()
         _log.info("%s: connected %s", self._exchange_name, socket.route)
         self._on_connect(socket.route)
+
+    def _was_limited(self, code: int, seconds: float) -> None:
+        self.counters.rate_limited += 1
+        _log.warning(
+            "%s: too many requests (HTTP %d); none is sent for %g s",
+            self._exchange_name,
+            code,
+            seconds,
+        )
 
     def _ccxt_symbols(self, symbols: Sequence[str]) -> list[str]:
         return [self.instruments[symbol].ccxt_symbol for symbol in symbols]

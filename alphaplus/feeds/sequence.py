@@ -17,7 +17,9 @@ it (futures only), `L` the id of a REST snapshot.
 7    publish nothing before step 5 is complete    the same
 ===  ===========================================  =======================================
 
-A change that is already in the book (u <= last id) is a duplicate: ignored, no gap.
+A change that is already in the book (u <= last id) is a duplicate: ignored, no gap. But where
+`MAX_LINKED_DUPLICATES` of them follow one another, the stream goes on behind our last id, which
+a frame with a wrong one has given us: that is a gap, as the book would stand still for ever.
 """
 
 from collections import deque
@@ -32,6 +34,8 @@ from alphaplus.feeds.binance import MessageArray, Run
 
 DEFAULT_MAX_BUFFERED: Final = 5000
 """Changes kept while a snapshot is awaited."""
+MAX_LINKED_DUPLICATES: Final = 5
+"""So many in a row may be old news; one more, and it is our id that is wrong."""
 
 
 class SequenceRule(StrEnum):
@@ -138,6 +142,8 @@ class DepthSequence:
         self._max_buffered = max_buffered
         self._buffer: deque[DepthUpdate] = deque()
         self._snapshot: Snapshot | None = None
+        self._last_duplicate = -1
+        self._linked_duplicates = 0
 
     @property
     def is_synced(self) -> bool:
@@ -201,13 +207,14 @@ class DepthSequence:
         """Place one change."""
         if self.last_id is None:
             return self._buffer_update(update)
-        if update.last_id <= self.last_id:
+        if update.last_id <= self.last_id and not self._goes_on_behind(update):
             return Duplicate()
         expected, was = self._continuity(self.last_id, update)
         if expected == was:  # step 6
             self._advance(update.last_id)
             return Applied()
         self.last_id = None
+        self._linked_duplicates = 0
         self._buffer.append(update)
         return Gap(expected, was)
 
@@ -227,8 +234,17 @@ class DepthSequence:
             return None
         return self._join(self._snapshot)
 
+    def _goes_on_behind(self, duplicate: DepthUpdate) -> bool:
+        """Say whether duplicates have followed one another for too long to be old news."""
+        expected, was = self._continuity(self._last_duplicate, duplicate)
+        follows = expected == was and duplicate.last_id > self._last_duplicate
+        self._linked_duplicates = self._linked_duplicates + 1 if follows else 1
+        self._last_duplicate = duplicate.last_id
+        return self._linked_duplicates > MAX_LINKED_DUPLICATES
+
     def _advance(self, last_id: int) -> None:
         self.last_id = last_id
+        self._linked_duplicates = 0
         if self._snapshot is not None and self._snapshot.last_id <= last_id:
             self._snapshot = None
 

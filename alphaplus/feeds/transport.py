@@ -145,6 +145,8 @@ class FrameExchange:
     """Where the frames of a socket go, by its address."""
     opened: Callable[[str], None]
     """Called with the address of each socket that has opened."""
+    limited: Callable[[int, float], None]
+    """Called with status and seconds when the venue says that too much was asked."""
     made: dict[str, FrameClient]
     """Every socket's client until it is taken out to be closed: ccxt forgets those that fail."""
     socket_numbers: dict[str, int]
@@ -196,7 +198,9 @@ class FrameExchange:
         fields = {name.lower(): value for name, value in headers.items()}
         self.budget.observe(now, _number(fields.get("x-mbx-used-weight-1m"), 0.0))
         if code in {418, 429}:
-            self.budget.block(now, _number(fields.get("retry-after"), RETRY_AFTER_S))
+            seconds = _number(fields.get("retry-after"), RETRY_AFTER_S)
+            self.budget.block(now, seconds)
+            self.limited(code, seconds)
             raise ccxt.RateLimitExceeded(f"HTTP {code} {reason}")
         if code >= 500:
             raise ccxt.ExchangeNotAvailable(f"HTTP {code} {reason}")
@@ -217,6 +221,7 @@ def frame_exchange(ccxt_id: str, base_url: str | None, keep_alive_s: float) -> A
     # ccxt counts a fifth of spot's real weight, and futures' as it is
     exchange.weight_per_cost = 5.0 if kind == "spot" else 1.0
     exchange.budget = WeightBudget(60_000 / exchange.rateLimit * exchange.weight_per_cost)
+    exchange.limited = lambda code, seconds: None
     exchange.deliveries = {}
     exchange.made = {}
     exchange.socket_numbers = {}

@@ -9,10 +9,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from alphaplus.errors import AlphaPlusError, ConfigError
 from alphaplus.venue.capture_source import CaptureSource
+from alphaplus.venue.fault_schedule import PlannedFault, plan_faults, read_rates
 from alphaplus.venue.generated_source import GeneratedSource
 from alphaplus.venue.recording import read_recording
 from alphaplus.venue.server import VenueServer
@@ -56,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument(
+        "--fault", action="append", default=[], metavar="KIND=RATE", help="faults a minute"
+    )
+    parser.add_argument("--fault-seed", type=int, default=7)
+    parser.add_argument("--fault-start-s", type=float, default=0.0, metavar="S")
+    parser.add_argument("--fault-length-s", type=float, default=600.0, metavar="S")
+    parser.add_argument(
         "--exit-with-parent",
         action="store_true",
         help="end when stdin ends, and only then: signals are ignored",
@@ -85,7 +93,19 @@ def _source(options: argparse.Namespace) -> Source:
     return CaptureSource(recording, options.symbols)
 
 
+def _planned(source: Source, options: argparse.Namespace) -> Sequence[PlannedFault]:
+    rates = dict(item.partition("=")[::2] for item in options.fault)
+    return plan_faults(
+        seed=options.fault_seed,
+        symbols=[listing.symbol for listing in source.listings],
+        start_s=options.fault_start_s,
+        length_s=options.fault_length_s,
+        per_minute=read_rates(rates),
+    )
+
+
 async def _serve(source: Source, options: argparse.Namespace) -> int:
+    planned = _planned(source, options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -98,6 +118,7 @@ async def _serve(source: Source, options: argparse.Namespace) -> int:
         threading.Thread(target=_wait_for_stdin, args=(loop, stop), daemon=True).start()
     server = VenueServer(source, speed=options.speed)
     await server.start(options.host, options.port)
+    server.follow(planned)
     print(json.dumps({"url": server.url}), flush=True)
     pump = asyncio.create_task(server.run())
     stopped = asyncio.create_task(stop.wait())

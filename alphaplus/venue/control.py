@@ -1,21 +1,21 @@
-"""The control side, which no exchange has: state, truth and faults."""
+"""The control side, which no exchange has: state, truth, and a market that stands still."""
 
 import asyncio
 import time
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from alphaplus.errors import ConfigError
 from alphaplus.venue.clock import MarketClock
+from alphaplus.venue.control_body import answering
 from alphaplus.venue.hub import Hub
 from alphaplus.venue.rest import RestApi, answer
 from alphaplus.venue.source import Source
 
 
 class ControlApi:
-    """GET /control/state, /control/book; POST /control/faults, pause, resume, stop_market."""
+    """GET /control/state, /control/book; POST /control/pause, resume, stop_market."""
 
     def __init__(self, source: Source, hub: Hub, rest: RestApi, clock: MarketClock) -> None:
         self.stopped = False
@@ -29,8 +29,7 @@ class ControlApi:
         """Return all routes."""
         return [
             web.get("/control/state", self._state),
-            web.get("/control/book", self._book),
-            web.post("/control/faults", self._faults),
+            web.get("/control/book", answering(self._book)),
             web.post("/control/pause", self._pause),
             web.post("/control/resume", self._resume),
             web.post("/control/stop_market", self._stop_market),
@@ -42,28 +41,11 @@ class ControlApi:
     async def _book(self, request: web.Request) -> web.Response:
         index = self._hub.index(request.query.get("symbol", ""))
         if index is None:
-            return _refuse("Expected symbol to be one that the venue lists, see /control/state.")
+            raise ConfigError("Expected symbol to be one that the venue lists, see /control/state.")
         while not self._source.catch_up(index):  # noqa: ASYNC110  # each round does work
             await asyncio.sleep(0)
         # nothing is awaited from here on: the book and the frames sent are of one moment
         return answer({**self._source.state(index), **self._source.book(index)})
-
-    async def _faults(self, request: web.Request) -> web.Response:
-        try:
-            order = orjson.loads(await request.read())
-            symbol, kind, count = order["symbol"], order["kind"], int(order.get("count", 1))
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-            return _refuse(
-                'Expected a body like {"symbol": "BTCUSDT", "kind": "drop_frame", "count": 1}.'
-            )
-        index = self._hub.index(symbol) if isinstance(symbol, str) else None
-        if index is None:
-            return _refuse(f"Expected symbol to be one that the venue lists, was {symbol!r}.")
-        try:
-            self._hub.faults.request(index, kind, count)
-        except ConfigError as error:
-            return _refuse(str(error))
-        return answer({"symbol": symbol, "kind": kind, "count": count})
 
     async def _pause(self, request: web.Request) -> web.Response:
         self._clock.pause(time.time_ns())
@@ -90,6 +72,9 @@ class ControlApi:
             "unknown_streams": self._hub.unknown_streams,
             "used_weight": self._rest.meter.used,
             "refused_requests": self._rest.meter.refused,
+            "withheld": self._hub.withheld,
+            "faults": self._hub.faults.state(None),
+            "lasting_faults": self._hub.faults.lasting(time.monotonic()),
         }
         if symbols:
             state["symbols"] = {
@@ -100,9 +85,3 @@ class ControlApi:
                 for index, listing in enumerate(self._source.listings)
             }
         return state
-
-
-def _refuse(sentence: str) -> web.Response:
-    response = answer({"error": sentence})
-    response.set_status(400)
-    return response

@@ -13,6 +13,7 @@ from typing import Final
 from alphaplus.venue.faults import FaultKind, Faults
 from alphaplus.venue.protocol import Channel, aggregate_trade, parse_stream, text_frame
 from alphaplus.venue.source import Source
+from alphaplus.venue.wrong_frames import restamped, wrong_price, wrong_sequence, wrong_size
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ class Connection:
     streams: dict[str, tuple[int, Channel]] = field(default_factory=dict)
     unsent: list[bytes] = field(default_factory=list)
     closing: bool = False
+    stalled_by: set[int] = field(default_factory=set)
+    """Symbols by whose fault it says nothing."""
     busy_since: float | None = None
 
 
@@ -43,6 +46,8 @@ class Hub:
         self.faults = Faults()
         self.slow_clients = 0
         self.closed_by_fault = 0
+        self.withheld = 0
+        """Messages that a stalled socket did not carry."""
         self.messages = 0
         self.unknown_streams = 0
         self.connections: set[Connection] = set()
@@ -53,6 +58,8 @@ class Hub:
         ]
         self._held: dict[int, bytes] = {}  # frames that go out after the next one
         self._dirty: set[Connection] = set()
+        self._stalled: frozenset[int] = frozenset()  # symbols whose sockets say nothing
+        self._skew_s = 0.0
 
     def index(self, symbol: str) -> int | None:
         """Return the place of a symbol in the listing."""
@@ -95,9 +102,24 @@ class Hub:
         """Tell whether anyone listens to a channel of a symbol."""
         return bool(self._listeners[index][channel])
 
+    def begin_turn(self, now: float) -> None:
+        """Take note of the faults that last at `now`, monotonic seconds, for what comes next."""
+        skew = self.faults.now(FaultKind.CLOCK_SKEW, now)
+        self._skew_s = 0.0 if skew is None else skew.skew_s
+        stalled = self.faults.stalled(now)
+        if stalled == self._stalled:
+            return
+        for connection in self.connections:  # one that comes later is a new socket, and speaks
+            carried = {i for i, channel in connection.streams.values() if channel is Channel.DEPTH}
+            connection.stalled_by |= carried & (stalled - self._stalled)
+            connection.stalled_by &= stalled
+        self._stalled = stalled
+
     def publish(self, index: int, channel: Channel, payload: bytes) -> None:
         """Queue one message for everyone who listens to it."""
         listeners = self._listeners[index]
+        if self._skew_s:
+            payload = restamped(payload, self._skew_s, all_stamps=channel is not Channel.MARK_PRICE)
         if channel is Channel.DEPTH and listeners[channel]:
             for faulty in self._with_fault(index, payload):
                 self._send(listeners[channel], faulty)
@@ -147,6 +169,9 @@ class Hub:
         for connection, prefix in listeners:
             if connection.closing:
                 continue
+            if connection.stalled_by:
+                self.withheld += 1
+                continue
             frame = bare if prefix is None else text_frame(prefix + payload + b"}")
             connection.unsent.append(frame)
             self._dirty.add(connection)
@@ -163,17 +188,27 @@ class Hub:
         if fault is None:
             return (payload, *after)
         log.info("fault on %s: %s", self._source.listings[index].symbol, fault)
-        if fault is FaultKind.DUPLICATE_FRAME:
-            return (payload, payload, *after)
-        if fault is FaultKind.TORN_JSON:
-            return (payload[: len(payload) // 2], *after)
-        if fault is FaultKind.CLOSE_SOCKET:
-            for connection, _ in self._listeners[index][Channel.DEPTH]:
-                connection.closing = True
-                self._dirty.add(connection)
-                self.closed_by_fault += 1
-            return after
-        return after
+        return (*self._instead(fault, index, payload), *after)
+
+    def _instead(self, fault: FaultKind, index: int, payload: bytes) -> tuple[bytes, ...]:
+        """Return what is sent in a frame's place."""
+        match fault:
+            case FaultKind.DUPLICATE_FRAME:
+                return (payload, payload)
+            case FaultKind.TORN_JSON:
+                return (payload[: len(payload) // 2],)
+            case FaultKind.WRONG_PRICE:
+                return (wrong_price(payload),)
+            case FaultKind.WRONG_SIZE:
+                return (wrong_size(payload),)
+            case FaultKind.WRONG_SEQUENCE:
+                return (wrong_sequence(payload, self.faults.committed[index, fault] - 1),)
+            case FaultKind.CLOSE_SOCKET:
+                for connection, _ in self._listeners[index][Channel.DEPTH]:
+                    connection.closing = True
+                    self._dirty.add(connection)
+                    self.closed_by_fault += 1
+        return ()
 
     def _disconnect_slow(self, connection: Connection) -> None:
         self.slow_clients += 1

@@ -2,14 +2,13 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 
 from alphaplus.errors import ConfigError
 from alphaplus.venue.clock import MarketClock
+from alphaplus.venue.control_body import answering, json_object
 from alphaplus.venue.generated_source import GeneratedSource
 from alphaplus.venue.hub import Hub
 from alphaplus.venue.planted_accounts import (
@@ -29,7 +28,6 @@ _ACCOUNT_FIELDS: Final = (
     "margin_mode",
 )  # fmt: skip
 _MARKET_FIELDS: Final = ("symbol", "drift_per_s", "shock", "over_s")
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class MarketControl:
@@ -43,9 +41,9 @@ class MarketControl:
     def routes(self) -> list[web.RouteDef]:
         """Return all routes."""
         return [
-            web.get("/control/accounts", _answering(self._accounts)),
-            web.post("/control/accounts", _answering(self._plant)),
-            web.post("/control/market", _answering(self._move)),
+            web.get("/control/accounts", answering(self._accounts)),
+            web.post("/control/accounts", answering(self._plant)),
+            web.post("/control/market", answering(self._move)),
         ]
 
     async def _accounts(self, request: web.Request) -> web.Response:
@@ -53,7 +51,7 @@ class MarketControl:
 
     async def _plant(self, request: web.Request) -> web.Response:
         source = self._generated()
-        body = _body(await request.read(), _ACCOUNT_FIELDS)
+        body = json_object(await request.read(), _ACCOUNT_FIELDS)
         index = self._symbol(body)
         listing, mark = source.listings[index], source.ticker(index, time.time_ns()).mark_price
         side = body.get("side")
@@ -92,7 +90,7 @@ class MarketControl:
 
     async def _move(self, request: web.Request) -> web.Response:
         source = self._generated()
-        body = _body(await request.read(), _MARKET_FIELDS)
+        body = json_object(await request.read(), _MARKET_FIELDS)
         index = self._symbol(body)
         if ("shock" in body) == ("drift_per_s" in body):
             raise ConfigError("Expected either shock or drift_per_s, was both or neither.")
@@ -123,33 +121,6 @@ class MarketControl:
         if index is None:
             raise ConfigError(f"Expected symbol to be one that the venue lists, was {symbol!r}.")
         return index
-
-
-def _answering(handler: Handler) -> Handler:
-    """Return `handler` with a ConfigError of it as a 400 of one sentence."""
-
-    async def handle(request: web.Request) -> web.Response:
-        try:
-            return await handler(request)
-        except ConfigError as error:
-            refused = answer({"error": str(error)})
-            refused.set_status(400)
-            return refused
-
-    return handle
-
-
-def _body(raw: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(f"Expected a JSON object, was no JSON ({error}).") from error
-    if not isinstance(body, dict):
-        raise ConfigError(f"Expected a JSON object, was {type(body).__name__}.")
-    unknown = [name for name in body if name not in fields]
-    if unknown:
-        raise ConfigError(f"Expected the fields {', '.join(fields)}, was {unknown[0]!r} too.")
-    return body
 
 
 def _number(body: dict[str, Any], name: str, low: float, high: float) -> float:

@@ -111,6 +111,10 @@ def venue_arguments(venue: Venue) -> list[str]:
         f"--seed={venue.seed}",
         f"--host={venue.host}",
         f"--port={venue.port}",
+        *(f"--fault={fault}" for fault in venue.faults),
+        f"--fault-seed={venue.fault_seed}",
+        f"--fault-start-s={venue.fault_start_s}",
+        f"--fault-length-s={venue.fault_length_s}",
     ]
     if venue.source == "capture":
         if venue.capture is None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -12,6 +13,10 @@ from alphaplus.errors import ConfigError
 from alphaplus.venue import protocol
 from alphaplus.venue.clock import MarketClock
 from alphaplus.venue.control import ControlApi
+from alphaplus.venue.fault_control import FaultControl
+from alphaplus.venue.fault_rest import rest_faults
+from alphaplus.venue.fault_schedule import PlannedFault
+from alphaplus.venue.faults import FaultKind
 from alphaplus.venue.history_rest import HistoryApi
 from alphaplus.venue.hub import Connection, Hub
 from alphaplus.venue.market_control import MarketControl
@@ -37,31 +42,39 @@ class VenueServer:
         self._hub = Hub(source)
         self._rest = RestApi(source, self._hub)
         self._control = ControlApi(source, self._hub, self._rest, self._clock)
+        self._faults = FaultControl(self._hub, [listing.symbol for listing in source.listings])
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._address = ("", 0)
         self.url = ""
         """Where it listens, http://host:port, once started."""
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes any free one. Raises ConfigError if it is not to be had."""
-        app = web.Application()
+        app = web.Application(middlewares=[rest_faults(self._hub.faults)])
         app.add_routes(self._rest.routes())
         app.add_routes(HistoryApi(self._source, self._rest).routes())
         app.add_routes(self._control.routes())
+        app.add_routes(self._faults.routes())
         app.add_routes(MarketControl(self._source, self._hub, self._clock).routes())
         app.router.add_get(_SOCKET_PATH, self._socket)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        self._site = web.TCPSite(self._runner, host, port)
         try:
-            await site.start()
+            await self._site.start()
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
             raise ConfigError(
                 f"The local venue cannot listen on {host}:{port} ({error}); "
                 "free the port or choose another."
             ) from error
-        bound_host, bound_port = self._runner.addresses[0][:2]
+        self._address = bound_host, bound_port = self._runner.addresses[0][:2]
         self.url = f"http://{bound_host}:{bound_port}"
+
+    def follow(self, planned: Sequence[PlannedFault]) -> None:
+        """Commit faults at their times, counted from now."""
+        self._faults.follow(planned, time.monotonic())
 
     async def stop(self) -> None:
         """Close all sockets and stop listening."""
@@ -76,6 +89,10 @@ class VenueServer:
         while True:
             wall_ns = time.time_ns()
             wait_s = MAX_TURN_S
+            now = time.monotonic()
+            self._faults.commit_due(now)
+            self._hub.begin_turn(now)
+            await self._listen_or_not(now)
             if self._control.stopped or (self._clock.speed > 1 and self._hub.is_busy()):
                 self._clock.hold(wall_ns)
             else:
@@ -87,6 +104,27 @@ class VenueServer:
                     self._publish_mark_prices(wall_ns)
             self._hub.flush()
             await asyncio.sleep(min(MAX_TURN_S, max(MIN_TURN_S, wait_s)))
+
+    async def _listen_or_not(self, now: float) -> None:
+        """Be away while an outage lasts: no listener, no connection; then be back."""
+        assert self._runner is not None
+        is_out = self._hub.faults.now(FaultKind.OUTAGE, now) is not None
+        if is_out and self._site is not None:
+            site, self._site = self._site, None
+            await site.stop()
+            assert self._runner.server is not None
+            for handler in self._runner.server.connections:
+                if handler.transport is not None:
+                    handler.transport.abort()
+        elif not is_out and self._site is None:
+            back = web.TCPSite(self._runner, *self._address, reuse_address=True)
+            try:
+                await back.start()
+            except OSError as error:  # somebody has the port; it is tried with every turn
+                await back.stop()
+                log.error("the venue cannot listen again: %s", error)
+                return
+            self._site = back
 
     def _publish_mark_prices(self, wall_ns: int) -> None:
         if self._source.has_mark_price:

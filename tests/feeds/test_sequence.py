@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from alphaplus.events import empty_events
 from alphaplus.feeds.binance import MESSAGE, FrameDecoder
 from alphaplus.feeds.sequence import (
+    MAX_LINKED_DUPLICATES,
     Applied,
     Buffered,
     DepthSequence,
@@ -222,3 +223,28 @@ def test_run_waits_for_a_synchronised_book() -> None:
     decoded = DECODER.decode([frame_of(item) for item in futures_chain()], [1] * 4)
     assert decoded.run is not None
     assert not DepthSequence(FUTURES).accept_linked(decoded.run)
+
+
+@pytest.mark.parametrize("rule", [FUTURES, SPOT])
+def test_stream_that_goes_on_behind_a_wrong_id_is_a_gap(rule: SequenceRule) -> None:
+    sequence = DepthSequence(rule)
+    sequence.on_depth(update(11, 20, 10))
+    assert isinstance(sequence.on_snapshot(snapshot(15)), Joined)
+    assert sequence.on_depth(update(21, 10**9, 20)) == Applied()  # its last id should be 25
+    following = [update(26 + i, 26 + i, 25 + i) for i in range(MAX_LINKED_DUPLICATES + 1)]
+    outcomes = [sequence.on_depth(item) for item in following]
+    assert outcomes[:-1] == [Duplicate()] * MAX_LINKED_DUPLICATES
+    assert isinstance(outcomes[-1], Gap)
+    assert sequence.buffered == 1
+    assert isinstance(sequence.on_snapshot(snapshot(following[-1].last_id)), (Joined, SnapshotKept))
+
+
+def test_the_same_change_over_and_over_and_old_ones_apart_are_no_gap() -> None:
+    sequence = DepthSequence(FUTURES)
+    for item in futures_chain():
+        sequence.on_depth(item)
+    sequence.on_snapshot(snapshot(13))
+    for _ in range(3 * MAX_LINKED_DUPLICATES):
+        assert sequence.on_depth(update(27, 30, 25)) == Duplicate()
+        assert sequence.on_depth(update(11, 15, 10)) == Duplicate()
+    assert sequence.on_depth(update(31, 31, 30)) == Applied()
