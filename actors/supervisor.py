@@ -122,6 +122,10 @@ class Supervisor:
         """Say how far the start has come."""
         return self._progress
 
+    async def database(self) -> str:
+        """Return the DSN of the database that the fleet writes to."""
+        return self._dsn
+
     async def resync(self, exchange: str, symbol: str) -> None:
         """Have a symbol's feed send a new snapshot."""
         for member in self._feeds():

@@ -21,8 +21,10 @@ from serve import problems
 from serve.deps import Fleet, FleetView
 from serve.fleet import RayFleet
 from serve.guard import Guard
+from serve.history_view import HistoryView
 from serve.routes import fleet as fleet_routes
 from serve.routes import (
+    history,
     leverage,
     liquidations,
     measures,
@@ -57,8 +59,9 @@ def create_app(
     stale_after_ms: float = FleetSettings().stale_after_ms,
     now_ns: Callable[[], int] = time.time_ns,
     max_requests: int = MAX_REQUESTS,
+    dsn: str | None = None,
 ) -> FastAPI:
-    """Return the application that answers from `fleet`."""
+    """Return the application that answers from `fleet`; history is read at `dsn`, if it is set."""
     app = FastAPI(
         title="AlphaPlus",
         version=API_VERSION,
@@ -70,6 +73,7 @@ def create_app(
         redirect_slashes=False,  # a redirect would repeat the Host header of the request
     )
     app.state.view = FleetView(fleet=fleet, stale_after_ms=stale_after_ms, now_ns=now_ns)
+    app.state.history = HistoryView(app.state.view, dsn)
     problems.install(app)
     for routes in (
         symbols,
@@ -80,6 +84,7 @@ def create_app(
         portfolios,
         risk,
         stress,
+        history,
         fleet_routes,
     ):
         app.include_router(routes.router)
@@ -95,10 +100,13 @@ class Api:
     """
 
     def __init__(self, stale_after_ms: float | None = None) -> None:
-        self._stale_after_ms = stale_after_ms or load_settings().fleet.stale_after_ms
+        settings = load_settings()
+        self._stale_after_ms = stale_after_ms or settings.fleet.stale_after_ms
+        dsn = settings.storage.dsn
+        self._dsn = None if dsn is None else dsn.get_secret_value()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(RayFleet(), stale_after_ms=self._stale_after_ms)
+        return create_app(RayFleet(), stale_after_ms=self._stale_after_ms, dsn=self._dsn)
 
 
 # One replica: on a small machine more of them only take turns. config.yaml scales out.

@@ -22,6 +22,7 @@ from serve.risk_fleet import RiskFleet
 
 if TYPE_CHECKING:
     from alphaplus.portfolio.stress_inputs import StressInputs
+    from alphaplus.storage.latest_rows import LatestRows
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -81,6 +82,14 @@ class Fleet(RiskFleet, Protocol):
 
     async def stats(self) -> Record:
         """Return the counters of the whole fleet, see `schemas.FleetStats`."""
+
+    async def database(self) -> str:
+        """Return the DSN of the database that the fleet writes to."""
+
+    async def latest(
+        self, symbol: str, exchange: str | None, table: str, count: int
+    ) -> "LatestRows | None":
+        """Return the newest rows of a table from the actor's memory; None: it has too few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from serve.deps import FleetUnavailable, Record
 
 if TYPE_CHECKING:
     from alphaplus.portfolio.stress_inputs import StressInputs
+    from alphaplus.storage.latest_rows import LatestRows
 
 TIMEOUT_S: Final = 2.0
 """An actor answers within milliseconds, or it is in trouble."""
@@ -125,22 +126,38 @@ class RayFleet:
         stats: Record = await self._portfolio("stats")
         return stats
 
-    async def _symbol(self, symbol: str, method: str, *args: Any) -> Record:
+    async def database(self) -> str:
+        """Ask the supervisor, which was told at the start."""
         try:
-            answer: Record = await self._ask(
+            dsn: str = await self._ask(names.SUPERVISOR, names.supervisor, "database")
+        except LookupError as error:
+            raise _not_running() from error
+        return dsn
+
+    async def latest(
+        self, symbol: str, exchange: str | None, table: str, count: int
+    ) -> "LatestRows | None":
+        """Ask the actor of the symbol."""
+        rows: LatestRows | None = await self._of_symbol(symbol, "latest", exchange, table, count)
+        return rows
+
+    async def _symbol(self, symbol: str, method: str, *args: Any) -> Record:
+        answer: Record = await self._of_symbol(symbol, method, *args)
+        return answer
+
+    async def _of_symbol(self, symbol: str, method: str, *args: Any) -> Any:
+        try:
+            return await self._ask(
                 names.symbol_name(symbol), lambda: names.symbol(symbol), method, *args
             )
         except LookupError as error:
             raise UnknownSymbol(f"No actor keeps {symbol}.") from error
-        return answer
 
     async def _portfolio(self, method: str, *args: Any) -> Any:
         try:
             return await self._ask(names.PORTFOLIO, names.portfolio, method, *args)
         except LookupError as error:
-            raise FleetUnavailable(
-                "The fleet is not running; start it with 'alphaplus up', or the job jobs.stream."
-            ) from error
+            raise _not_running() from error
 
     async def _ask(
         self, name: str, find: Callable[[], ActorHandle[Any]], method: str, *args: Any
@@ -178,6 +195,12 @@ class RayFleet:
             raise _unavailable(name, "has too many questions waiting") from error
         except (TimeoutError, GetTimeoutError) as error:
             raise _unavailable(name, f"gave no answer within {self._timeout_s:g} s") from error
+
+
+def _not_running() -> FleetUnavailable:
+    return FleetUnavailable(
+        "The fleet is not running; start it with 'alphaplus up', or the job jobs.stream."
+    )
 
 
 def _unavailable(name: str, what: str) -> FleetUnavailable:

@@ -8,6 +8,8 @@ unknown-symbol            404  no such symbol, or not on that exchange
 unknown-measure           404  no such measure, or not one that is taken
 unknown-portfolio         404  no portfolio has that id
 unknown-position          404  the portfolio holds nothing in that symbol
+unknown-table             404  no history is kept under that name
+not-acceptable            406  the Accept header names no format there is
 method-not-allowed        405  the path exists, the method does not
 body-too-large            413  the request body is above the limit
 invalid-request           422  a parameter or a field is wrong
@@ -141,6 +143,33 @@ def unknown_position(portfolio_id: str, symbol: str, held: Sequence[str]) -> Pro
         f"The portfolio {portfolio_id} has no position in {shown(symbol)}; {listed}",
         extra={"held": list(held)},
     )
+
+
+def unknown_table(name: str, closest: str | None, known: Sequence[str]) -> Problem:
+    """No table of that name is kept."""
+    hint = f"did you mean {closest}?" if closest else "see /v1/history for those there are."
+    return Problem(
+        "unknown-table",
+        404,
+        f"There is no table {shown(name)}; {hint}",
+        extra={"closest": closest, "tables": list(known)},
+    )
+
+
+def not_stored(table: str, symbol: str, closest: str | None) -> Problem:
+    """A table has no row of the symbol."""
+    hint = f"did you mean {closest}?" if closest else "leave symbol out for all that are."
+    detail = f"Nothing of {shown(symbol)} is stored in {table}; {hint}"
+    return Problem("unknown-symbol", 404, detail, extra={"closest": closest})
+
+
+def not_acceptable(accept: str, known: Sequence[str]) -> Problem:
+    """None of the media types that the client takes can be given."""
+    detail = (
+        f"Expected an Accept header with {', '.join(known)}, was {shown(accept)}; "
+        "name one of them, or give the query parameter format."
+    )
+    return Problem("not-acceptable", 406, detail, extra={"media_types": list(known)})
 
 
 def stale_book(what: str, freshness: Mapping[str, Any]) -> Problem:

@@ -346,7 +346,8 @@ class ProblemDetails(BaseModel):
 def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route for the documentation."""
     meaning = {
-        404: "Unknown symbol, measure, portfolio or position",
+        404: "Unknown symbol, measure, portfolio, position or table",
+        406: "No format of the Accept header can be given",
         413: "Body too large",
         422: "Invalid request",
         429: "Too many requests; see Retry-After",

@@ -44,19 +44,20 @@ def after(rows: RowArray, key: Key, spec: Table) -> RowArray:
 
 
 def merged(first: RowArray, second: RowArray, spec: Table) -> RowArray:
-    """Return the rows of both in order, each key once; of equal keys that of `first`."""
+    """Return the rows of both, each ordered, in order, each key once; `first` has precedence."""
     if not len(first) or not len(second):
         return first if len(first) else second
-    rows = join_rows([np.ascontiguousarray(first), np.ascontiguousarray(second)])
-    columns = [rows[name] for name in reversed(order_of(spec))]
-    rows = rows[np.lexsort(columns)]  # a stable sort: `first` stays before `second`
-    return rows[np.concatenate(([True], _differs(rows, spec)))]
+    return ordered(join_rows([np.ascontiguousarray(first), np.ascontiguousarray(second)]), spec)
 
 
-def _differs(rows: RowArray, spec: Table) -> npt.NDArray[np.bool_]:
-    """Say of each row but the first whether its key is another than that of the row before."""
-    differs = np.zeros(len(rows) - 1, dtype=np.bool_)
+def ordered(rows: RowArray, spec: Table) -> RowArray:
+    """Return rows in order, each key once: of rows of one key that which stands first."""
+    if len(rows) < 2:
+        return rows
+    rows = rows[np.lexsort([rows[name] for name in reversed(order_of(spec))])]  # stable
+    new = np.ones(len(rows), dtype=np.bool_)
+    new[1:] = False
     for name in order_of(spec):
         values: npt.NDArray[Any] = rows[name]
-        differs |= values[1:] != values[:-1]
-    return differs
+        new[1:] |= values[1:] != values[:-1]
+    return rows[new]

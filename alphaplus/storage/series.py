@@ -1,37 +1,52 @@
-"""Which instruments a table has rows of."""
+"""Which instruments a table has rows of, and from when to when."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from alphaplus.storage.history_query import HistoryQuery
+from alphaplus.storage.queries import to_ns
 from alphaplus.storage.tables import table_of
 
 Series = tuple[str, str]
 """Exchange and symbol."""
 
-# One step into the index for each instrument, not a look at every row.
-_SKIP: Final = """
+_BEFORE_TIME: Final = {
+    "candles": ("exchange", "symbol", "kind", "step_s"),
+    "trades": ("portfolio", "exchange", "symbol"),
+}
+"""The columns of a table's index before time, where they are not exchange and symbol."""
+
+# One step into the index for each group of rows, not a look at every row.
+_GROUPS: Final = """
 WITH RECURSIVE found AS (
-    (SELECT exchange, symbol FROM {table} ORDER BY exchange, symbol LIMIT 1)
+    (SELECT {names} FROM {table} ORDER BY {names} LIMIT 1)
     UNION ALL
-    SELECT later.exchange, later.symbol FROM found, LATERAL (
-        SELECT exchange, symbol FROM {table}
-        WHERE (exchange, symbol) > (found.exchange, found.symbol)
-        ORDER BY exchange, symbol LIMIT 1
+    SELECT later.* FROM found, LATERAL (
+        SELECT {names} FROM {table} t WHERE ({names}) > ({places}) ORDER BY {names} LIMIT 1
     ) later
 )
-SELECT exchange, symbol FROM found
 """
-_EVERY: Final = "SELECT DISTINCT exchange, symbol FROM {table}"
+_SERIES: Final = "SELECT DISTINCT exchange, symbol FROM found"
+_EXTENT: Final = """
+SELECT min(oldest.time) AS oldest, max(newest.time) AS newest FROM found,
+    LATERAL (SELECT time FROM {table} t WHERE {same} ORDER BY time LIMIT 1) oldest,
+    LATERAL (SELECT time FROM {table} t WHERE {same} ORDER BY time DESC LIMIT 1) newest
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """Times of the first and the last row, ns; None: there is no row."""
+
+    oldest_ns: int | None
+    newest_ns: int | None
 
 
 async def all_series(connection: Any, table: str) -> list[Series]:
     """Return every instrument of which a table has rows, ordered."""
-    spec = table_of(table)
-    # The index of our own fills begins with the portfolio; there are few of them.
-    sql = _EVERY if "portfolio" in spec.key else _SKIP
-    rows = await connection.fetch(sql.format(table=spec.name))
-    return sorted({(row["exchange"], row["symbol"]) for row in rows})
+    rows = await connection.fetch(_sql(table, _SERIES))
+    return sorted((row["exchange"], row["symbol"]) for row in rows)
 
 
 async def series_of(connection: Any, query: HistoryQuery) -> Sequence[Series]:
@@ -43,3 +58,22 @@ async def series_of(connection: Any, query: HistoryQuery) -> Sequence[Series]:
         for exchange, symbol in await all_series(connection, query.table)
         if query.exchange in (None, exchange) and (not query.symbols or symbol in query.symbols)
     ]
+
+
+async def extent(connection: Any, table: str) -> Extent:
+    """Return the times between which a table has rows."""
+    row = await connection.fetchrow(_sql(table, _EXTENT))
+    oldest, newest = (None if time is None else to_ns(time) for time in row)
+    return Extent(oldest_ns=oldest, newest_ns=newest)
+
+
+def _sql(table: str, select: str) -> str:
+    name = table_of(table).name
+    columns = _BEFORE_TIME.get(name, ("exchange", "symbol"))
+    names = ", ".join(columns)
+    return (_GROUPS + select).format(
+        table=name,
+        names=names,
+        places=", ".join(f"found.{column}" for column in columns),
+        same=" AND ".join(f"t.{column} = found.{column}" for column in columns),
+    )

@@ -6,6 +6,8 @@ from typing import Any
 from alphaplus.errors import StaleBook, UnknownMeasure, UnknownSymbol
 from alphaplus.portfolio.desk import RiskDesk
 from alphaplus.portfolio.stress_inputs import StressInputs
+from alphaplus.storage.latest_rows import LatestOfMarket, LatestRows
+from serve.deps import FleetUnavailable
 from tests.portfolio.desk_cases import desk, modelled
 from tests.portfolio.stress_cases import stress_inputs
 
@@ -167,6 +169,8 @@ class FakeFleet:
         self.positions: list[Record] = []
         self.desk = _desk()
         self.failures: dict[str, Exception] = {}
+        self.dsn: str | None = None
+        self.rings = LatestOfMarket(100)
         self.asked: list[tuple[Any, ...]] = []
 
     async def board(self) -> list[Record]:
@@ -334,6 +338,22 @@ class FakeFleet:
     async def stats(self) -> Record:
         self._maybe_fail("stats")
         return {"symbols": len(self.rows), "gaps": 0, "p99_ms": 4.8, "p50_ms": math.nan, "nodes": 1}
+
+    async def database(self) -> str:
+        self._maybe_fail("database")
+        if self.dsn is None:
+            raise FleetUnavailable("The fleet is not running; start it with 'alphaplus up'.")
+        return self.dsn
+
+    async def latest(
+        self, symbol: str, exchange: str | None, table: str, count: int
+    ) -> LatestRows | None:
+        self._maybe_fail("latest", symbol, exchange, table, count)
+        row = self._row(symbol, exchange)
+        rows = self.rings.newest(table, count)
+        if rows is None:
+            return None
+        return LatestRows(table=table, exchange=row["exchange"], symbol=symbol, rows=rows)
 
     def _portfolio(self) -> Record:
         positions = [
