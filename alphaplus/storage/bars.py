@@ -1,15 +1,20 @@
-"""Rows summed up by interval in SQL: trades to bars, measures to mean, least, greatest and last.
+"""Rows summed up by interval: trades to bars, measures to mean, least, greatest and last.
 
-An interval begins at a multiple of its length since 1970 UTC. One without rows has no bar.
+An interval begins at a multiple of its length since 1970 UTC. One without rows has no bar. SQL sums
+up what it sees; intervals up to the last archived row are read and summed up here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from alphaplus.errors import StorageError
+from alphaplus.storage.archive_extent import newest_archived
+from alphaplus.storage.bar_sums import TRADE_COLUMNS, MeasureBars, TradeBars
 from alphaplus.storage.copy_rows import check_columns
 from alphaplus.storage.history_query import HistoryQuery
+from alphaplus.storage.history_reader import stream_rows
 from alphaplus.storage.queries import to_datetime, to_ns
+from alphaplus.storage.series_reader import SeriesReader
 from alphaplus.storage.tables import TABLES, Type
 
 TRADES: Final = "market_trades"
@@ -57,21 +62,49 @@ async def read_bars(connection: Any, query: HistoryQuery, step_ns: int, limit: i
         return Bars([], None)
     begin = first - first % step_ns
     end = min(begin + limit * step_ns, query.end_ns)
+    asked = replace(query, start_ns=max(begin, query.start_ns), end_ns=end)
+    hot_from = await _hot_from(connection, asked, step_ns)
+    rows = []
+    if hot_from > asked.start_ns:
+        rows += await _summed(connection, replace(asked, end_ns=min(hot_from, end)), step_ns)
+    if hot_from < end:
+        rows += await _by_sql(connection, replace(asked, start_ns=hot_from), step_ns)
+    more = None if end >= query.end_ns else await _first_time(connection, query, end)
+    return Bars(rows, None if more is None else more - more % step_ns)
+
+
+async def _hot_from(connection: Any, query: HistoryQuery, step_ns: int) -> int:
+    """Return the beginning of the first interval of which SQL sees all rows."""
+    packed = await newest_archived(connection, query, _series(query), 1)
+    if packed is None:
+        return query.start_ns
+    after = packed[1] // step_ns * step_ns + step_ns
+    return max(after, query.start_ns)
+
+
+async def _by_sql(connection: Any, query: HistoryQuery, step_ns: int) -> list[dict[str, Any]]:
     rows = await connection.fetch(
         f"SELECT date_bin($5, time, '1970-01-01 UTC') AS time, {_aggregates(query)} "
         f"FROM {query.table} WHERE exchange = $1 AND symbol = $2 AND time >= $3 AND time < $4 "
         "GROUP BY 1 ORDER BY 1",
-        query.exchange,
-        query.symbols[0],
-        to_datetime(max(begin, query.start_ns)),
-        to_datetime(end),
+        *_series(query),
+        to_datetime(query.start_ns),
+        to_datetime(query.end_ns),
         to_datetime(step_ns) - to_datetime(0),
     )
-    more = None if end >= query.end_ns else await _first_time(connection, query, end)
-    return Bars(
-        [{**row, "time": to_ns(row["time"])} for row in rows],
-        None if more is None else more - more % step_ns,
-    )
+    return [{**row, "time": to_ns(row["time"])} for row in rows]
+
+
+async def _summed(connection: Any, query: HistoryQuery, step_ns: int) -> list[dict[str, Any]]:
+    sums: TradeBars | MeasureBars
+    if query.table == TRADES:
+        query, sums = replace(query, columns=TRADE_COLUMNS), TradeBars(step_ns)
+    else:
+        columns = bar_columns(query)
+        query, sums = replace(query, columns=columns), MeasureBars(step_ns, columns)
+    async for piece in stream_rows(connection, query):
+        sums.add(piece.rows)
+    return sums.bars()
 
 
 def bar_columns(query: HistoryQuery) -> tuple[str, ...]:
@@ -114,12 +147,11 @@ def _aggregates(query: HistoryQuery) -> str:
 
 async def _first_time(connection: Any, query: HistoryQuery, start_ns: int) -> int | None:
     """Return the time of the first row of the instrument from a time on."""
-    found = await connection.fetchval(
-        f"SELECT time FROM {query.table} WHERE exchange = $1 AND symbol = $2 "
-        "AND time >= $3 AND time < $4 ORDER BY time LIMIT 1",
-        query.exchange,
-        query.symbols[0],
-        to_datetime(start_ns),
-        to_datetime(query.end_ns),
-    )
-    return None if found is None else to_ns(found)
+    later = replace(query, start_ns=start_ns, columns=("time",))
+    rows = await SeriesReader(connection, later, _series(query)).after(None, 1)
+    return int(rows["time"][0]) if len(rows) else None
+
+
+def _series(query: HistoryQuery) -> tuple[str, str]:
+    assert query.exchange is not None  # as checked
+    return query.exchange, query.symbols[0]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from alphaplus.storage.archive_extent import archived_extent, archived_series
 from alphaplus.storage.history_query import HistoryQuery
 from alphaplus.storage.queries import to_ns
 from alphaplus.storage.tables import table_of
@@ -44,9 +45,10 @@ class Extent:
 
 
 async def all_series(connection: Any, table: str) -> list[Series]:
-    """Return every instrument of which a table has rows, ordered."""
+    """Return every instrument of which a table has rows, archived or not, ordered."""
     rows = await connection.fetch(_sql(table, _SERIES))
-    return sorted((row["exchange"], row["symbol"]) for row in rows)
+    hot = {(row["exchange"], row["symbol"]) for row in rows}
+    return sorted(hot | await archived_series(connection, table))
 
 
 async def series_of(connection: Any, query: HistoryQuery) -> Sequence[Series]:
@@ -61,10 +63,12 @@ async def series_of(connection: Any, query: HistoryQuery) -> Sequence[Series]:
 
 
 async def extent(connection: Any, table: str) -> Extent:
-    """Return the times between which a table has rows."""
+    """Return the times between which a table has rows, archived or not."""
     row = await connection.fetchrow(_sql(table, _EXTENT))
-    oldest, newest = (None if time is None else to_ns(time) for time in row)
-    return Extent(oldest_ns=oldest, newest_ns=newest)
+    hot = [to_ns(time) for time in row if time is not None]
+    packed = [time for time in await archived_extent(connection, table) if time is not None]
+    times = [*hot, *packed]
+    return Extent(oldest_ns=min(times, default=None), newest_ns=max(times, default=None))
 
 
 def _sql(table: str, select: str) -> str:

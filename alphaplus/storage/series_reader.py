@@ -1,11 +1,17 @@
 """Rows of one instrument from a place on, or the newest ones."""
 
+from contextlib import aclosing
 from typing import Any
 
+import numpy as np
+
+from alphaplus.rows import join_rows
+from alphaplus.storage.archive.reader import archived_batches
+from alphaplus.storage.archive_extent import newest_archived
 from alphaplus.storage.copy_rows import copy_rows, layout_of
 from alphaplus.storage.history_query import SERIES, HistoryQuery
 from alphaplus.storage.queries import to_datetime
-from alphaplus.storage.row_order import Key, key_types, order_of
+from alphaplus.storage.row_order import Key, after, key_types, merged, order_of
 from alphaplus.storage.series import Series
 from alphaplus.storage.tables import RowArray, Type
 
@@ -34,14 +40,52 @@ class SeriesReader:
         # Hot rows first and the archive after them, in two statements: a partition that is
         # archived in between is then read twice, and its rows taken once. The other way around,
         # or in one snapshot (a dropped partition is gone for old snapshots too), it is missed.
-        return await self.hot(key, count)
+        hot = await self.hot(key, count)
+        start = self._query.start_ns if key is None else int(key[0])
+        packed = await self._archived(start, key, count)
+        return merged(packed, hot, self._query.spec)[:count]
 
     async def newest(self, count: int) -> RowArray:
         """Return the last `count` rows, oldest of them first."""
         columns = ", ".join(f"{name} DESC" for name in self._columns)
         condition, arguments = self._range()
         found = await self._copy(f"{condition} ORDER BY {columns} LIMIT {count:d}", *arguments)
-        return found[::-1]
+        hot = found[::-1]
+        span = await newest_archived(self._connection, self._query, self._series, count)
+        if span is None or (len(hot) == count and int(hot["time"][0]) > span[1]):
+            return hot
+        packed = await self._archived(max(span[0], self._query.start_ns), None, None)
+        return merged(packed, hot, self._query.spec)[-count:]
+
+    async def _archived(self, start_ns: int, key: Key | None, count: int | None) -> RowArray:
+        """Return archived rows from a time on that are after a key, some more than `count`."""
+        query, (exchange, symbol) = self._query, self._series
+        batches = archived_batches(
+            self._connection,
+            query.table,
+            exchange=exchange,
+            symbol=symbol,
+            start_ns=start_ns,
+            end_ns=query.end_ns,
+        )
+        parts, found = [np.empty(0, dtype=self.layout.dtype)], 0
+        async with aclosing(batches):
+            async for batch in batches:
+                rows = batch.rows if key is None else after(batch.rows, key, query.spec)
+                parts.append(self._as_read(rows))
+                found += len(rows)
+                if count is not None and found >= count:
+                    break
+        return join_rows(parts)
+
+    def _as_read(self, rows: RowArray) -> RowArray:
+        """Return the columns that are read, of rows of the whole table."""
+        if rows.dtype == self.layout.dtype:
+            return np.ascontiguousarray(rows)
+        chosen = np.empty(len(rows), dtype=self.layout.dtype)
+        for column in self.layout.columns:
+            chosen[column.name] = rows[column.name]
+        return chosen
 
     async def hot(self, key: Key | None, count: int) -> RowArray:
         """Return the first `count` rows after a key, or of all, of those that are not archived."""

@@ -1,5 +1,7 @@
 """Reading stored rows in pages and as a stream."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,10 +9,15 @@ from hypothesis import strategies as st
 
 from alphaplus.errors import StorageError
 from alphaplus.storage import history_reader
+from alphaplus.storage.archive.block import pack
+from alphaplus.storage.archive.blocks import insert_blocks
 from alphaplus.storage.copy_rows import decode, layout_of
 from alphaplus.storage.history_query import Cursor, HistoryQuery
 from alphaplus.storage.history_reader import read_page, stream_rows
+from alphaplus.storage.queries import to_datetime
 from alphaplus.storage.row_order import after, key_of, merged, order_of
+from alphaplus.storage.series import Extent, extent
+from alphaplus.storage.series_reader import SeriesReader
 from alphaplus.storage.tables import NAT, TABLES, TableBatch, Type
 from alphaplus.storage.writer import Writer
 from tests.storage.rows import T0, batch, rows
@@ -106,6 +113,62 @@ async def test_pages_of_any_size_hold_every_row_once(dsn, connection, tmp_path, 
     assert pages == -(-len(wanted) // limit)
     one = HistoryQuery(table=table, symbols=(SYMBOLS[0],), exchange="okx")
     assert (await everything(connection, one, limit))[0] == sorted(wanted)[-15:]
+
+
+HOUR = 3600 * 10**9
+
+
+async def archive(connection, sent, rows_a_block=5):
+    """Put rows into the archive by hours, as maintenance does."""
+    hours = sent.rows["time"] // HOUR
+    for hour in np.unique(hours):
+        part = TableBatch(sent.table, sent.exchange, sent.symbol, sent.rows[hours == hour])
+        blocks = [pack(piece) for piece in part.pieces(sent.rows.dtype.itemsize * rows_a_block)]
+        await insert_blocks(connection, blocks, to_datetime(int(hour) * HOUR))
+
+
+@pytest.mark.parametrize("table", ["order_book_deltas", "enhanced_order_book_snapshots"])
+@pytest.mark.parametrize("limit", [1, 4, 9, 100])
+async def test_rows_of_table_and_archive_are_one(dsn, connection, tmp_path, table, limit):
+    """Archived are 0 to 29 of one symbol and all of another; late ones came again, or between."""
+    spec = TABLES[table]
+    whole = rows(table, 60)
+    whole["time"] = T0 + np.arange(60) // 7 * (HOUR // 3)
+    only = rows(table, 13)
+    late = whole[[3, 10, 10 + 7, 29]]
+    for name in ("qty", "spread"):
+        if name in spec.dtype.names:
+            late[name] = 12345.0  # of rows of one key the archived one counts
+    between = whole[[14]]
+    archived = np.delete(whole[:30], 14)
+    await archive(connection, TableBatch(table, "binance", SYMBOLS[1], archived))
+    await archive(connection, TableBatch(table, "okx", SYMBOLS[2], only))
+    hot = np.concatenate([late, between, whole[30:]])
+    await store(dsn, tmp_path, TableBatch(table, "binance", SYMBOLS[1], hot))
+    wanted = [("binance", SYMBOLS[1], *key_of(whole, at, spec)) for at in range(60)]
+    wanted += [("okx", SYMBOLS[2], *key_of(only, at, spec)) for at in range(13)]
+    found, _ = await everything(connection, HistoryQuery(table=table), limit)
+    assert found == wanted
+    query = HistoryQuery(table=table, exchange="binance", symbols=(SYMBOLS[1],))
+    (piece,) = (await read_page(connection, query, 100)).pieces
+    for column in spec.columns:
+        if column.type is Type.FLOAT8_ARRAY:
+            meant = np.arange(column.width) < whole[column.count][:, None]
+            assert np.array_equal(piece.rows[column.name][meant], whole[column.name][meant])
+        else:
+            assert piece.rows[column.name].tobytes() == whole[column.name].tobytes()
+    for count in (1, 5, 31, 45, 60, 99):
+        newest = await SeriesReader(connection, query, ("binance", SYMBOLS[1])).newest(count)
+        assert newest["seq"].tolist() == whole["seq"][-count:].tolist()
+    bounded = replace(query, start_ns=int(whole["time"][8]), end_ns=int(whole["time"][23]))
+    (piece,) = (await read_page(connection, bounded, 100)).pieces
+    assert piece.rows["seq"].tolist() == list(range(7, 21))
+    newest = await SeriesReader(connection, bounded, ("binance", SYMBOLS[1])).newest(10)
+    assert newest["seq"].tolist() == list(range(11, 21))
+    times = whole["time"]
+    assert await extent(connection, table) == Extent(
+        oldest_ns=int(min(times[0], only["time"][0])), newest_ns=int(times[-1])
+    )
 
 
 async def test_range_exchange_symbols_and_columns_filter(dsn, connection, tmp_path):
