@@ -6,7 +6,7 @@ takes each key once: what maintenance moves in between is then met twice, never 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from alphaplus.storage.archive.block import unpack
@@ -23,7 +23,7 @@ async def archived_batches(
     symbol: str | None,
     start_ns: int,
     end_ns: int,
-) -> AsyncIterator[TableBatch]:
+) -> AsyncGenerator[TableBatch, None]:
     """Yield the archived rows of [start, end) with whose they are: by instrument, in key order.
 
     None is every exchange or symbol. Times are int64 ns UTC. `connection` is an asyncpg
@@ -52,7 +52,7 @@ async def archived_rows(
     symbol: str | None,
     start_ns: int,
     end_ns: int,
-) -> AsyncIterator[RowArray]:
+) -> AsyncGenerator[RowArray, None]:
     """Yield only the rows of what `archived_batches` yields."""
     found = archived_batches(
         connection, table, exchange=exchange, symbol=symbol, start_ns=start_ns, end_ns=end_ns
