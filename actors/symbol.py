@@ -18,9 +18,10 @@ import ray
 from actors import names
 from actors.venue_risk import VenueRisk
 from alphaplus.analysis import views
-from alphaplus.analysis.analyzer import NEVER, Analyzer
+from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
 from alphaplus.analysis.registry import MeasureParameters
+from alphaplus.analysis.splitter import NEVER
 from alphaplus.analysis.state import summary
 from alphaplus.analysis.warm import warm_market
 from alphaplus.errors import StreamClosed, UnknownSymbol

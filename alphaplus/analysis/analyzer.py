@@ -1,39 +1,31 @@
 """All measures of one market, fed from one stream.
 
-Measures that follow the stream take every piece of it. Measures that look at whole books do
-so at turns on a grid of venue time, so that the turns do not depend on how the stream is cut;
-those of them that keep no memory may also look when somebody asks (`refresh`). Measures that do
-nothing but follow take the pieces of a batch together (`settle`), as each call costs.
+Measures that follow the stream take every piece of it; those that do nothing else take the
+pieces of a batch together (`settle`), as each call costs. Measures that watch the book look at
+it at turns on a grid of venue time, so that the turns do not depend on how the stream is cut.
+Measures that depend on the last book alone are taken when somebody asks (`refresh`), and at
+turns of their own where that is wanted.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from alphaplus.analysis.book_levels import BookLevels
 from alphaplus.analysis.liquidity_score import LiquidityScore
-from alphaplus.analysis.measure import Measure
+from alphaplus.analysis.measure import LOOK_EVERY_MS, Measure
 from alphaplus.analysis.registry import MeasureParameters, make_measures
+from alphaplus.analysis.splitter import NEVER, EventSplitter
 from alphaplus.analysis.tape import DayVolume, Tape
 from alphaplus.book.l2 import L2Book
+from alphaplus.book.looks import Looks
 from alphaplus.instruments import Instrument
 
-NEVER: Final = 2**63 - 1
 ALL_MEASURES: Final = MeasureParameters()
-
-
-@dataclass(slots=True)
-class _Turn:
-    """Measures that look at whole books at the same times, and when they do next, ns."""
-
-    measures: list[Measure]
-    every_ns: int
-    due: int = 0
 
 
 class Analyzer:
     """The measures that the parameters choose; it holds no book.
 
-    `eager` lets measures without memory take every turn too, not only when they are read.
+    `every_ms` of venue time measures of the last book are taken without being asked, None: never.
     Raises ConfigError for a parameter that a measure refuses.
     """
 
@@ -42,33 +34,41 @@ class Analyzer:
         instrument: Instrument,
         parameters: MeasureParameters = ALL_MEASURES,
         *,
-        eager: bool = False,
+        every_ms: float | None = None,
     ) -> None:
         self.measures = make_measures(instrument, parameters)
         every = self.measures.values()
-        streaming = [m for m in every if type(m).update is not Measure.update]
-        looking = [m for m in every if type(m).observe is not Measure.observe]
-        self._following = [m for m in streaming if m not in looking]
-        self._preparing = [m for m in streaming if m in looking]
-        self._waiting: list[Tape] = []
+        self._watching = [m for m in every if type(m).look is not Measure.look]
+        others = [m for m in every if m not in self._watching]
+        self._following = [m for m in others if type(m).update is not Measure.update]
+        self._instant = [m for m in others if type(m).observe is not Measure.observe]
         self._told = [m for m in every if type(m).told is not Measure.told]
-        self._instant = [m for m in looking if not m.remembers]
-        regular = [m for m in looking if m.remembers or eager]
-        self._reach_bps = max((m.reach_bps for m in regular), default=0.0)
-        self._turns = [
-            _Turn([m for m in regular if m.every_ms == every_ms], round(every_ms * 1e6))
-            for every_ms in sorted({m.every_ms for m in regular})
-        ]
-        self.due = 0 if self._turns else NEVER
-        """Venue time, ns, from which the next book is due to be looked at."""
+        self._waiting: list[Tape] = []
+        self._every_ns = 0 if every_ms is None else max(round(every_ms * 1e6), 1)
+        self._reach_bps = max((m.reach_bps for m in self._instant), default=0.0)
+        self.due = NEVER if every_ms is None else 0
+        """Venue time, ns, from which the next whole book is due."""
+        self.looks: Looks | None = None
+        """What the measures that watch the book want to see of it; None without one."""
+        if self._watching:
+            self.looks = Looks(
+                instrument, **{k: v for m in self._watching for k, v in m.sees.items()}
+            )
+
+    def splitter(self) -> EventSplitter:
+        """Return what cuts a stream at the turns of these measures."""
+        if self.looks is None:
+            return EventSplitter()
+        return EventSplitter(self.looks.rows, round(LOOK_EVERY_MS * 1e6))
 
     def update(self, tape: Tape) -> None:
         """Take the next piece of the stream; its arrays must hold until `settle`.
 
-        Measures that look at books too take it at once, as it comes before their next look.
+        `looks` has seen what there was to see in it.
         """
-        for measure in self._preparing:
-            measure.update(tape)
+        if self.looks is not None:
+            for measure in self._watching:
+                measure.look(tape, self.looks)
         self._waiting.append(tape)
 
     def settle(self) -> None:
@@ -86,16 +86,12 @@ class Analyzer:
             measure.told(day)
 
     def observe(self, book: L2Book, ts_event: int) -> None:
-        """Let every measure whose turn it is look at the book, as of `ts_event` (ns)."""
+        """Take the measures of the book as it is, as of `ts_event` (ns)."""
+        self.due = (ts_event // self._every_ns + 1) * self._every_ns
         levels = BookLevels.of(book, self._reach_bps)
-        self.due = NEVER
-        for turn in self._turns:
-            if ts_event >= turn.due:
-                turn.due = (ts_event // turn.every_ns + 1) * turn.every_ns
-                if levels is not None:
-                    for measure in turn.measures:
-                        measure.observe(levels)
-            self.due = min(self.due, turn.due)
+        if levels is not None:
+            for measure in self._instant:
+                measure.observe(levels)
 
     def refresh(self, book: L2Book) -> None:
         """Let the measures without memory look at the book as it is now."""

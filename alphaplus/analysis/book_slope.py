@@ -89,8 +89,6 @@ class BookSlope(Measure):
     """The three slopes of the latest book."""
 
     name: ClassVar[str] = "book_slope"
-    every_ms: ClassVar[float] = 100.0
-    remembers: ClassVar[bool] = False
 
     def __init__(
         self,

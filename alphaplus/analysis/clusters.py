@@ -107,8 +107,6 @@ class Clusters(Measure):
     """
 
     name: ClassVar[str] = "clusters"
-    every_ms: ClassVar[float] = 1000.0
-    remembers: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -259,6 +257,8 @@ def _label(
     `rank` is the place of each point in the input, by which clusters are numbered.
     """
     count = len(points)
+    if min_samples <= 0.0:
+        return _label_runs(points, rank, eps, labels)
     first = np.empty(count, dtype=np.int64)  # per cluster: rank of its first core
     is_core = np.empty(count, dtype=np.bool_)
     low = high = clusters = 0
@@ -285,6 +285,22 @@ def _label(
             first[clusters - 1] = min(first[clusters - 1], rank[i])
             previous = i
     _label_borders(points, is_core, first, eps, labels)
+    _number(first, clusters, labels)
+    return clusters
+
+
+@kernel
+def _label_runs(points: Floats, rank: Ints, eps: float, labels: Ints) -> int:
+    """Label points that are all cores: a cluster is a run without a gap above eps."""
+    count = len(points)
+    first = np.empty(count, dtype=np.int64)
+    clusters = 0
+    for i in range(count):
+        if i == 0 or abs(points[i] - points[i - 1]) > eps:
+            first[clusters] = rank[i]
+            clusters += 1
+        first[clusters - 1] = min(first[clusters - 1], rank[i])
+        labels[i] = clusters - 1
     _number(first, clusters, labels)
     return clusters
 
@@ -380,15 +396,16 @@ def _find(
     if np.isnan(least):
         least = _median(notionals, count)
     depth = 0.0
-    points = np.empty(count)
-    weights = np.empty(count)
-    taken = 0
-    for i in range(count):
-        depth += notionals[i]
-        if notionals[i] >= least:
-            points[taken] = ticks[i]
-            weights[taken] = notionals[i]
-            taken += 1
+    points = np.empty(count + 1)
+    weights = np.empty(count + 1)
+    kept = np.uint64(0)
+    for i in range(np.uint64(count)):
+        weight = notionals[i]
+        depth += weight
+        points[kept] = ticks[i]  # kept only where it is large enough: which levels are is a
+        weights[kept] = weight  # surprise to every branch, hence the spare places
+        kept += np.uint64(weight >= least)
+    taken = np.int64(kept)
     labels = np.empty(taken, dtype=np.int64)
     core = st.core_share * depth
     _label(points[:taken], weights[:taken], rank[:taken], eps, core, labels)
@@ -450,23 +467,21 @@ def _median(values: Floats, count: int) -> float:
     bins = np.zeros(_BINS, dtype=np.int64)
     for i in range(count):
         bins[(bits[i] >> _OCTAVE_PARTS) - base] += 1
-    return (_nth(values, bits, count, bins, base, (count - 1) // 2)) / 2 + (
-        _nth(values, bits, count, bins, base, count // 2)
-    ) / 2
-
-
-@kernel
-def _nth(values: Floats, bits: Ints, count: int, bins: Ints, base: int, nth: int) -> float:
-    """Return the value that stands at a place (from 0) in the order."""
-    b = 0
-    while nth >= bins[b]:
-        nth -= bins[b]
+    low, high = (count - 1) // 2, count // 2
+    below = b = 0
+    while below + bins[b] <= low:
+        below += bins[b]
         b += 1
-    inside = np.empty(bins[b])
-    k = 0
-    for i in range(count):
-        if (bits[i] >> _OCTAVE_PARTS) - base == b:
-            inside[k] = values[i]
-            k += 1
-    inside.sort()
-    return inside[nth]  # type: ignore[no-any-return]
+    inside = np.empty(count + 1)
+    kept = np.uint64(0)
+    next_bin = np.inf  # the least value above the bin
+    for i in range(np.uint64(count)):
+        place = (bits[i] >> _OCTAVE_PARTS) - base
+        inside[kept] = values[i]
+        kept += np.uint64(place == b)
+        next_bin = min(next_bin, values[i] if place > b else np.inf)
+    part = inside[: np.int64(kept)]
+    part.sort()
+    middle = part[low - below]
+    other = part[high - below] if high - below < len(part) else next_bin
+    return middle / 2 + other / 2  # type: ignore[no-any-return]

@@ -193,8 +193,6 @@ class CostToFill(Measure):
     """Cost of a grid of notionals on both sides, and their round trips."""
 
     name: ClassVar[str] = "cost"
-    every_ms: ClassVar[float] = 100.0
-    remembers: ClassVar[bool] = False
 
     def __init__(self, instrument: Instrument, *, notionals: Sequence[float] = NOTIONALS) -> None:
         self._notionals = all_above_zero("notionals", notionals)
@@ -226,8 +224,6 @@ class NotionalWithinSlippage(Measure):
     """The largest notional that fills for at most so much slippage: the cost curve inverted."""
 
     name: ClassVar[str] = "notional_within_slippage"
-    every_ms: ClassVar[float] = 100.0
-    remembers: ClassVar[bool] = False
 
     def __init__(
         self, instrument: Instrument, *, slippages_bps: Sequence[float] = SLIPPAGES_BPS

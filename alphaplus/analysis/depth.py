@@ -123,8 +123,6 @@ class DepthBands(Measure):
     """Depth within several distances of the mid, or of each side's own best price."""
 
     name: ClassVar[str] = "depth"
-    every_ms: ClassVar[float] = 100.0
-    remembers: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -65,8 +65,6 @@ class DistanceWeightedImbalance(Measure):
     """DWI at several lengths."""
 
     name: ClassVar[str] = "distance_weighted_imbalance"
-    every_ms: ClassVar[float] = 100.0
-    remembers: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -185,8 +185,6 @@ class LiquidityScore(Measure):
     """
 
     name: ClassVar[str] = "liquidity_score"
-    every_ms: ClassVar[float] = 100.0
-    remembers: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.analysis.analyzer import Analyzer
-from alphaplus.analysis.splitter import EventSplitter, Piece
+from alphaplus.analysis.splitter import Piece
 from alphaplus.analysis.state import age_ms, stale_reason
 from alphaplus.analysis.tape import Tape
 from alphaplus.book._kernels import TOP, count_messages
@@ -59,7 +59,7 @@ class Market:
         self.gaps = self.resyncs = self.dropped = 0
         self.crossed_messages = 0
         """Messages that left the book crossed or locked."""
-        self._splitter = EventSplitter()
+        self._splitter = analyzer.splitter()
         self._stale_after_ms = stale_after_ms
         self._was_synced = False
         self._unaudited = 0
@@ -187,10 +187,12 @@ class Market:
         self._free_levels = self._best_levels
 
     def _take(self, events: EventArray, piece: Piece) -> None:
-        tops = _NO_TOPS
+        tops, looks = _NO_TOPS, self.analyzer.looks
+        if looks is not None:
+            looks.count = piece.looks
         if piece.has_levels:
             self._is_refreshed = False
-            tops = self.book.apply(events, self._free_levels)
+            tops = self.book.apply(events, self._free_levels, looks)
             self._tops.append(tops)
         quotes = piece.quotes
         self._has_quotes = self._splitter.has_tickers

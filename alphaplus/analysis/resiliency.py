@@ -13,15 +13,15 @@ of a continuous process: close to its rate where that is well below 1 per second
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.analysis.book_levels import BookLevels, Floats, Ints, count_within
+from alphaplus.analysis.book_levels import Floats, Ints
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.tape import Tape
+from alphaplus.book.looks import Looks
 from alphaplus.errors import ConfigError
 from alphaplus.instruments import Instrument
 from alphaplus.jit import kernel
@@ -97,7 +97,6 @@ class Resiliency(Measure):
     """
 
     name: ClassVar[str] = "resiliency"
-    every_ms: ClassVar[float] = 100.0
 
     def __init__(
         self,
@@ -131,9 +130,7 @@ class Resiliency(Measure):
         self._label = f"{range_bps:g}bps"
         self._state = np.zeros(1, dtype=_STATE)
         row = self._state[0]
-        self.reach_bps = range_bps
-        distance = Fraction(repr(float(range_bps))) / 10_000
-        row["range_numerator"], row["range_denominator"] = distance.as_integer_ratio()
+        self.sees = {"near_bps": range_bps}
         row["tick_units"] = instrument.tick_units
         row["scale"] = 10.0**instrument.price_decimals
         row["size"] = instrument.contract_size
@@ -146,25 +143,10 @@ class Resiliency(Measure):
         self._samples = np.full((2, window_s), np.nan)
         self._fits: dict[int, tuple[int, Reversion]] = {}
 
-    def update(self, tape: Tape) -> None:
-        """Take the trades; off-market ones and those of no known side take no depth."""
-        if len(tape.trades):
-            _take_trades(self._state, tape.trades)
-
-    def observe(self, book: BookLevels) -> None:
-        """Take D_side(10) of both sides."""
-        bids, asks = book.bids, book.asks
-        _observe(
-            self._state,
-            self._samples,
-            bids.ticks,
-            bids.running_notionals,
-            asks.ticks,
-            asks.running_notionals,
-            bids.known_tick,
-            asks.known_tick,
-            book.ts_event,
-        )
+    def look(self, tape: Tape, looks: Looks) -> None:
+        """Take the trades, and D_side(10) at each turn among them."""
+        if looks.count or len(tape.trades):
+            _watch(self._state, self._samples, tape.trades, looks.rows, looks.count)
 
     def interrupt(self) -> None:
         """Drop what waits for depth that nobody will have seen."""
@@ -252,8 +234,6 @@ _STATE: Final = np.dtype(
         ("scale", "<f8"),  # price = tick * tick_units / scale
         ("size", "<f8"),
         ("inverse", "<i8"),
-        ("range_numerator", "<i8"),
-        ("range_denominator", "<i8"),
         ("burst_ns", "<i8"),
         ("timeout_ns", "<i8"),
         ("consumed", "<f8"),
@@ -363,30 +343,22 @@ def _await(state: Any, s: int) -> None:
 
 
 @kernel
-def _observe(
-    state: Any,
-    samples: Floats,
-    bid_ticks: Ints,
-    bid_sums: Floats,
-    ask_ticks: Ints,
-    ask_sums: Floats,
-    bid_known: int,
-    ask_known: int,
-    ts_event: int,
-) -> None:
+def _watch(state: Any, samples: Floats, trades: Any, looks: Any, count: int) -> None:
+    """Take the trades, and each look when those before it are taken."""
+    taken = 0
+    for k in range(count):
+        _take_trades(state, trades[taken : looks[k].trades])
+        taken = looks[k].trades
+        if looks[k].ask_tick > 0:
+            _observe(state, samples, looks[k])
+    _take_trades(state, trades[taken:])
+
+
+@kernel
+def _observe(state: Any, samples: Floats, look: Any) -> None:
     st = state[0]
-    twice_mid = bid_ticks[0] + ask_ticks[0]
-    whole = 2 * st.range_denominator
-    sum_of_best = float(bid_ticks[0]) + float(ask_ticks[0])  # as integers it may overflow
-    if not 0 < sum_of_best < 9e18 / whole:
-        return  # no price of a market: a distance from it has no meaning, or no exact one
-    bid_limit = -(-twice_mid * (st.range_denominator - st.range_numerator) // whole)
-    ask_limit = twice_mid * (st.range_denominator + st.range_numerator) // whole
-    bids = count_within(bid_ticks, -1, bid_limit)
-    asks = count_within(ask_ticks, 1, ask_limit)
-    bid_depth = bid_sums[bids - 1] if bids > 0 else 0.0
-    ask_depth = ask_sums[asks - 1] if asks > 0 else 0.0
-    ts = max(st.ts, ts_event)
+    bid_depth, ask_depth = look.near_notional[0], look.near_notional[1]
+    ts = max(st.ts, look.ts_event)
     _sample(state, samples, ts, bid_depth, ask_depth)
     st.ts = ts
     at = st.past % _LOOKS
@@ -397,8 +369,8 @@ def _observe(
     st.look_ts[at] = ts
     st.look_depth[0, at] = st.depth[0] = bid_depth
     st.look_depth[1, at] = st.depth[1] = ask_depth
-    st.truncated[0] = 1 if bid_known > bid_limit else 0
-    st.truncated[1] = 1 if ask_known < ask_limit else 0
+    st.truncated[0] = look.near_truncated[0]
+    st.truncated[1] = look.near_truncated[1]
     for s in range(2):
         for place in range(_PENDING):
             if st.sweep_end[s, place] != 0:

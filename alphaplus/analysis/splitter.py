@@ -1,9 +1,9 @@
 """Cut a stream of events into pieces that can be taken at once, and sort each by kind.
 
 A piece ends before and after a change of the feed's status, with the book message at which the
-book is due to be looked at, with a message about the volume of 24 hours, which holds for what
-follows it, and before the first quote of the venue: up to there the book's own touch serves as
-quote, and the two never mix in one series.
+whole book is due, with the last look that there is room for, with a message about the volume of
+24 hours, which holds for what follows it, and before the first quote of the venue: up to there
+the book's own touch serves as quote, and the two never mix in one series.
 """
 
 import math
@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from alphaplus.analysis.tape import TRADE, DayVolume, TradeArray
+from alphaplus.book._kernels.looks import LOOK
+from alphaplus.book.looks import LookArray
 from alphaplus.book.quotes import QUOTE, QuoteArray
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind
 from alphaplus.jit import kernel
@@ -53,6 +55,8 @@ SPLIT: Final = np.dtype(
         ("ask_quantity", "<f8"),
         ("has_tickers", "<i8"),
         ("has_trades", "<i8"),
+        ("look_due", "<i8"),  # venue time of the next look at the levels near the mid
+        ("look_every", "<i8"),
     ],
     align=True,
 )
@@ -68,6 +72,8 @@ _TS_EVENT, _BOOK_TS_EVENT, _HAS_TICKERS = (
     (SPLIT.names or ()).index(name) for name in ("ts_event", "book_ts_event", "has_tickers")
 )
 """Places in the row, all of whose fields have 8 bytes: a memoryview is read fastest."""
+NEVER: Final = 2**63 - 1
+NO_LOOKS: Final = np.zeros(0, dtype=LOOK)
 _FIRST_ROWS: Final = 64
 _TOLD: Final = -2
 
@@ -89,18 +95,27 @@ class Piece(NamedTuple):
     """Whether it has any row for the book."""
     status: FeedStatus | None
     """The new status, if that is all that the piece says."""
+    looks: int
+    """Turns to look at the levels near the mid: so many rows of the looks are written."""
     has_day_volume: bool
     """Whether it ends with a message about the volume of 24 hours."""
 
 
 class EventSplitter:
-    """Reads the events of one market piece by piece, and keeps its counts and last values."""
+    """Reads the events of one market piece by piece, and keeps its counts and last values.
 
-    def __init__(self) -> None:
+    `looks` gets the turns to look at the levels near the mid: the first book message in each
+    `every_ns` of venue time.
+    """
+
+    def __init__(self, looks: LookArray = NO_LOOKS, every_ns: int = 0) -> None:
         self.last = np.zeros(1, dtype=SPLIT)
         """Counts and last values: nan (0 for times and ticks) while unknown."""
         for name in _UNKNOWN_AT_FIRST:
             self.last[name] = np.nan
+        self.last["look_due"] = 0 if len(looks) else NEVER
+        self.last["look_every"] = every_ns
+        self._looks = looks
         self._words = self.last.view(np.int64).data
         self._quotes = np.empty(_FIRST_ROWS, dtype=QUOTE)
         self._trades = np.empty(_FIRST_ROWS, dtype=TRADE)
@@ -141,8 +156,8 @@ class EventSplitter:
                 self._trades = np.empty(len(events), dtype=TRADE)
             self._free_quotes, self._free_trades = self._quotes, self._trades
         free_quotes, free_trades = self._free_quotes, self._free_trades
-        end, quotes, trades, levels, status = _read(
-            self.last, events, begin, due, free_quotes, free_trades
+        end, quotes, trades, levels, looks, status = _read(
+            self.last, events, begin, due, free_quotes, free_trades, self._looks
         )
         self._free_quotes, self._free_trades = free_quotes[quotes:], free_trades[trades:]
         return Piece(
@@ -151,25 +166,27 @@ class EventSplitter:
             free_trades[:trades],
             levels > 0,
             FeedStatus(status) if status >= 0 else None,
+            looks,
             status == _TOLD,
         )
 
 
 @kernel
 def _read(
-    last_row: Any, events: Any, begin: int, due: int, quotes: Any, trades: Any
-) -> tuple[int, int, int, int, int]:
-    """Return end, quotes, trades, book rows, status (-1 = none, or `_TOLD`)."""
+    last_row: Any, events: Any, begin: int, due: int, quotes: Any, trades: Any, looks: Any
+) -> tuple[int, int, int, int, int, int]:
+    """Return end, quotes, trades, book rows, looks, status (-1 = none, or `_TOLD`)."""
     last = last_row[0]
-    n_quotes = n_trades = levels = 0
+    n_quotes = n_trades = levels = n_looks = 0
+    most_looks = max(len(looks), 1)  # without any there is never one
     for i in range(begin, len(events)):
         event = events[i]
         kind = event.kind
         ends = event.flags & _LAST != 0
         if kind == _STATUS:
             if i == begin:
-                return i + 1, 0, 0, 0, int(event.value)
-            return i, n_quotes, n_trades, levels, -1
+                return i + 1, 0, 0, 0, 0, int(event.value)
+            return i, n_quotes, n_trades, levels, n_looks, -1
         ts_event = event.ts_event
         if ts_event > event.ts_recv + MAX_AHEAD_NS:
             ts_event = event.ts_recv
@@ -184,13 +201,16 @@ def _read(
                 last.level_updates += 1
             if ends:
                 last.book_ts_event = ts_event
-                if ts_event >= due:
-                    return i + 1, n_quotes, n_trades, levels, -1
+                if ts_event >= last.look_due:
+                    _turn(last, looks[n_looks], i - begin, ts_event, n_trades)
+                    n_looks += 1
+                if ts_event >= due or n_looks == most_looks:
+                    return i + 1, n_quotes, n_trades, levels, n_looks, -1
         elif kind == _TICKER:
             if last.has_tickers == 0:
                 if i > begin:
                     last.messages -= ends
-                    return i, n_quotes, n_trades, levels, -1
+                    return i, n_quotes, n_trades, levels, n_looks, -1
                 last.has_tickers = 1
             if event.side == 1:
                 last.bid_tick = event.price_tick
@@ -225,8 +245,11 @@ def _read(
             levels += 1
             if kind == _END:
                 last.book_ts_event = ts_event
-                if ts_event >= due:
-                    return i + 1, n_quotes, n_trades, levels, -1
+                if ts_event >= last.look_due:
+                    _turn(last, looks[n_looks], i - begin, ts_event, n_trades)
+                    n_looks += 1
+                if ts_event >= due or n_looks == most_looks:
+                    return i + 1, n_quotes, n_trades, levels, n_looks, -1
         elif kind == _MARK:
             last.mark_price = event.value
         elif kind == _INDEX:
@@ -242,5 +265,14 @@ def _read(
             else:
                 last.turnover_24h = event.value
             if ends:
-                return i + 1, n_quotes, n_trades, levels, _TOLD
-    return len(events), n_quotes, n_trades, levels, -1
+                return i + 1, n_quotes, n_trades, levels, n_looks, _TOLD
+    return len(events), n_quotes, n_trades, levels, n_looks, -1
+
+
+@kernel
+def _turn(last: Any, look: Any, row: int, ts_event: int, trades: int) -> None:
+    """Note a turn to look behind a row, and when the next one is."""
+    look.row = row
+    look.ts_event = ts_event
+    look.trades = trades
+    last.look_due = (ts_event // last.look_every + 1) * last.look_every

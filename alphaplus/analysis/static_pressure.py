@@ -37,8 +37,6 @@ class StaticPressure(Measure):
     """Static pressure of the latest book."""
 
     name: ClassVar[str] = "static_pressure"
-    every_ms: ClassVar[float] = 100.0
-    remembers: ClassVar[bool] = False
 
     def __init__(
         self, instrument: Instrument, *, distances_bps: Sequence[float] = DISTANCES_BPS

@@ -19,15 +19,15 @@ Nothing here says why an order was taken away (Fabre and Challet 2025).
 import math
 from dataclasses import asdict, dataclass
 from enum import IntEnum
-from fractions import Fraction
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from alphaplus.analysis.book_levels import BookLevels, Floats, Ints, count_within
+from alphaplus.analysis.book_levels import Floats, Ints
 from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.tape import Tape
+from alphaplus.book.looks import Looks
 from alphaplus.errors import ConfigError
 from alphaplus.instruments import Instrument
 from alphaplus.jit import kernel
@@ -147,7 +147,6 @@ class Walls(Measure):
     """
 
     name: ClassVar[str] = "walls"
-    every_ms: ClassVar[float] = 100.0
 
     def __init__(
         self,
@@ -184,16 +183,17 @@ class Walls(Measure):
         if persistence > 1:
             raise ConfigError(f"Expected persistence of at most 1, was {persistence}.")
         self._instrument = instrument
-        self.reach_bps = range_bps
+        self.sees = {
+            "range_bps": range_bps,
+            "bucket_bps": bucket_bps,
+            "heavy_share": share_release,
+        }
         self._state = np.zeros(1, dtype=_STATE)
         row = self._state[0]
-        distance = Fraction(repr(float(range_bps))) / 10_000
-        row["range_numerator"], row["range_denominator"] = distance.as_integer_ratio()
         row["tick_units"] = instrument.tick_units
         row["scale"] = 10.0**instrument.price_decimals
         row["size"] = instrument.contract_size
         row["inverse"] = instrument.inverse
-        row["bucket"] = bucket_bps / 2e4
         row["z_enter"], row["z_release"] = z_enter, z_release
         row["share_enter"], row["share_release"] = share_enter, share_release
         row["share_flat"] = share_flat
@@ -204,27 +204,20 @@ class Walls(Measure):
         self._trades = np.zeros(_TRADES, dtype=_TRADED)
         self._ended = np.zeros(_ENDED, dtype=_END)
 
-    def update(self, tape: Tape) -> None:
-        """Note the trades: what a removal is judged by."""
-        if len(tape.trades):
-            _take_trades(self._state, self._slots, self._trades, tape.trades)
-
-    def observe(self, book: BookLevels) -> None:
-        """Look at the book within the range."""
-        bids, asks = book.bids, book.asks
-        _observe(
-            self._state,
-            self._slots,
-            self._ended,
-            self._trades,
-            bids.ticks,
-            bids.notionals,
-            asks.ticks,
-            asks.notionals,
-            bids.known_tick,
-            asks.known_tick,
-            book.ts_event,
-        )
+    def look(self, tape: Tape, looks: Looks) -> None:
+        """Note the trades and look at the book at each turn among them."""
+        if looks.count or len(tape.trades):
+            _watch(
+                self._state,
+                self._slots,
+                self._ended,
+                self._trades,
+                tape.trades,
+                looks.rows,
+                looks.count,
+                looks.notionals,
+                looks.heaviest,
+            )
 
     def interrupt(self) -> None:
         """Forget what stands: nobody saw how it went on."""
@@ -344,9 +337,6 @@ _STATE: Final = np.dtype(
         ("scale", "<f8"),  # price = tick * tick_units / scale
         ("size", "<f8"),
         ("inverse", "<i8"),
-        ("range_numerator", "<i8"),
-        ("range_denominator", "<i8"),
-        ("bucket", "<f8"),  # width over best bid + best ask
         ("z_enter", "<f8"),
         ("z_release", "<f8"),
         ("share_enter", "<f8"),
@@ -488,59 +478,58 @@ def _take_trades(state: Any, slots: Any, ring: Any, trades: Any) -> None:
 
 
 @kernel
-def _observe(
+def _watch(
     state: Any,
     slots: Any,
     ended: Any,
     ring: Any,
-    bid_ticks: Ints,
-    bid_notionals: Floats,
-    ask_ticks: Ints,
-    ask_notionals: Floats,
-    bid_known: int,
-    ask_known: int,
-    ts_event: int,
+    trades: Any,
+    looks: Any,
+    count: int,
+    notionals: Floats,
+    heaviest: Ints,
+) -> None:
+    """Take the trades, and each look when those before it are taken."""
+    taken = 0
+    for k in range(count):
+        look = looks[k]
+        _take_trades(state, slots, ring, trades[taken : look.trades])
+        taken = look.trades
+        if look.ask_tick > 0:
+            _observe(state, slots, ended, ring, look, notionals[k], heaviest[k])
+    _take_trades(state, slots, ring, trades[taken:])
+
+
+@kernel
+def _observe(
+    state: Any, slots: Any, ended: Any, ring: Any, look: Any, notionals: Floats, heaviest: Ints
 ) -> None:
     st = state[0]
-    twice_mid = bid_ticks[0] + ask_ticks[0]
-    whole = 2 * st.range_denominator
-    sum_of_best = float(bid_ticks[0]) + float(ask_ticks[0])  # as integers it may overflow
-    if not 0 < sum_of_best < 9e18 / whole:
-        return  # no price of a market: a distance from it has no meaning, or no exact one
-    st.ts = max(st.ts, ts_event)
-    st.twice_mid = twice_mid
+    st.ts = max(st.ts, look.ts_event)
+    st.twice_mid = look.bid_tick + look.ask_tick
     st.looked = 1
     st.looks += 1
     if st.width == 0:
-        _lay(state, twice_mid)
-    elif abs(twice_mid - st.anchor) > st.anchor // 10:
-        _lay_anew(state, slots, ended, twice_mid)
-    bid_limit = -(-twice_mid * (st.range_denominator - st.range_numerator) // whole)
-    ask_limit = twice_mid * (st.range_denominator + st.range_numerator) // whole
-    st.truncated[0] = 1 if bid_known > bid_limit else 0
-    st.truncated[1] = 1 if ask_known < ask_limit else 0
-    _look(state, slots, ended, ring, 0, bid_ticks, bid_notionals, bid_limit)
-    _look(state, slots, ended, ring, 1, ask_ticks, ask_notionals, ask_limit)
+        st.anchor, st.width = look.anchor, look.width
+    elif st.anchor != look.anchor:
+        _lay_anew(state, slots, ended, look)
+    for s in range(2):
+        st.truncated[s] = look.truncated[s]
+        _look(state, slots, ended, ring, s, look, notionals[s], heaviest[s])
     st.lowest_sell = _INT64_MAX
     st.highest_buy = -_INT64_MAX
 
 
 @kernel
-def _lay(state: Any, twice_mid: int) -> None:
-    state[0].anchor = twice_mid
-    state[0].width = max(1, int(twice_mid * state[0].bucket + 0.5))
-
-
-@kernel
-def _lay_anew(state: Any, slots: Any, ended: Any, twice_mid: int) -> None:
-    """Lay the buckets around another mid, and carry over what is known of the old ones."""
+def _lay_anew(state: Any, slots: Any, ended: Any, look: Any) -> None:
+    """Take the buckets around another mid, and carry over what is known of the old ones."""
     old = slots.copy()
     for s in range(2):
         for j in range(_SLOTS):
             _clear(slots[s, j])
     before = state[0].anchor, state[0].width
-    _lay(state, twice_mid)
-    after = state[0].anchor, state[0].width
+    after = look.anchor, look.width
+    state[0].anchor, state[0].width = after
     for s in range(2):
         for j in range(_SLOTS):
             slot = old[s, j]
@@ -564,29 +553,24 @@ def _look(
     ended: Any,
     ring: Any,
     s: int,
-    ticks: Ints,
+    look: Any,
     notionals: Floats,
-    limit: int,
+    heaviest: Ints,
 ) -> None:
-    """Judge one side: sum its buckets, score them, follow those that hold or held."""
+    """Judge one side: score its buckets, follow those that hold or held."""
     st = state[0]
-    step = -1 if s == 0 else 1
-    count = count_within(ticks, step, limit)
+    touch = look.bid_tick if s == 0 else look.ask_tick
+    limit = look.limit[s]
     found = np.empty(_SLOTS, dtype=np.int64)
-    begins = np.empty(_SLOTS, dtype=np.int64)
+    at = np.empty(_SLOTS, dtype=np.int64)
     logs = np.empty(_SLOTS)
     buckets = 0
     depth = largest = 0.0
-    i = 0
-    while i < count and buckets < _SLOTS:
-        bucket = _bucket_of(state, s, ticks[i])
-        far = _near_tick(state, s, bucket) + step * (st.width - 1)
-        begin = i
-        while i < count and step * (far - ticks[i]) >= 0:
-            i += 1
-        total = _sum_of(notionals, begin, i)
+    for b in range(look.buckets[s]):
+        total = notionals[b]
         if not total > 0:
             continue
+        bucket = look.first[s] + b
         j = bucket & (_SLOTS - 1)
         if slots[s, j].bucket != bucket:
             _leave(state, slots[s, j], ended, s)
@@ -595,7 +579,7 @@ def _look(
         slots[s, j].look = st.looks
         slots[s, j].now = total
         found[buckets] = j
-        begins[buckets] = begin
+        at[buckets] = b
         buckets += 1
         depth += total
         largest = max(largest, total)
@@ -620,34 +604,13 @@ def _look(
                 keeps = True
         if enters or slot.met > 0 or slot.pending > 0:
             holds = keeps if slot.is_wall == 1 else enters
-            end = begins[b + 1] if b + 1 < buckets else i
-            slot.now_tick = ticks[_largest(notionals, begins[b], end)]
-            _follow(state, slot, ended, ring, s, holds, share, z, ticks[0], limit)
+            slot.now_tick = heaviest[at[b]]
+            _follow(state, slot, ended, ring, s, holds, share, z, touch, limit)
     for j in range(_SLOTS):
         slot = slots[s, j]
         if slot.look != st.looks and (slot.met > 0 or slot.pending > 0):
             slot.now = 0.0
-            _follow(state, slot, ended, ring, s, False, 0.0, np.nan, ticks[0], limit)
-
-
-@kernel
-def _sum_of(values: Floats, begin: int, end: int) -> float:
-    """Return the sum of some values; two at a time, as an addition waits for the one before."""
-    total = other = 0.0
-    for i in range(begin, end - 1, 2):
-        total += values[i]
-        other += values[i + 1]
-    return total + other if (end - begin) % 2 == 0 else total + other + values[end - 1]
-
-
-@kernel
-def _largest(values: Floats, begin: int, end: int) -> int:
-    """Return the first place of the largest of some values."""
-    at = begin
-    for i in range(begin + 1, end):
-        if values[i] > values[at]:
-            at = i
-    return at
+            _follow(state, slot, ended, ring, s, False, 0.0, np.nan, touch, limit)
 
 
 @kernel

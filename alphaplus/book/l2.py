@@ -7,6 +7,7 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from alphaplus.book import _kernels as kernels
 from alphaplus.book._kernels import TOP
 from alphaplus.book.best_levels import BEST_LEVELS, BestLevelsArray
+from alphaplus.book.looks import Looks
 from alphaplus.errors import ConfigError
 from alphaplus.events import EventArray, Side, plain
 from alphaplus.instruments import Instrument
@@ -97,7 +99,12 @@ class L2Book:
         self._given = 0
         self._new_tops(_TOPS)
 
-    def apply(self, events: EventArray, best_levels: BestLevelsArray | None = None) -> TopArray:
+    def apply(
+        self,
+        events: EventArray,
+        best_levels: BestLevelsArray | None = None,
+        looks: Looks | None = None,
+    ) -> TopArray:
         """Apply a batch; return the touch after each message that it completes.
 
         Takes SNAPSHOT_BEGIN, DEPTH and SNAPSHOT_END rows and skips the others. The batch may
@@ -108,15 +115,22 @@ class L2Book:
         `best_levels`, where given, gets the best levels of the same moments in its first
         rows, as many as are returned. It must be contiguous and writeable; raises ValueError,
         before anything is applied, if it has fewer rows than the batch completes messages.
+        `looks`, where given, sees the book at its turns on the way.
         """
         events = plain(events)
         if best_levels is None:
             best_levels = _NO_BEST_LEVELS
         else:
             _require_room(best_levels, events)
+        apply: Callable[..., int] = kernels.apply_events
+        if looks is not None and looks.count:
+            looks.begin()
+            apply = looks.apply
+            if len(self._tops) - self._given < len(events):
+                self._new_tops(max(len(events), _TOPS))
         first = self._given
         while True:
-            count = kernels.apply_events(
+            count = apply(
                 self._words,
                 self._block_words,
                 self._directory,

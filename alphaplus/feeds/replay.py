@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from alphaplus.feeds.capture import PARQUET_SUFFIX, EventCapture, EventRecorder,
 from alphaplus.feeds.discover import discover
 from alphaplus.feeds.market_feed import FeedCounters, InstrumentCounters, MarketFeed
 from alphaplus.instruments import Instrument
+
+MEASURES_EVERY_MS: Final = 1000.0
+"""Market time between two takings of the measures that depend on the last book alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,8 @@ class _Consumer:
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
-        self.market = Market(instrument, Analyzer(instrument, eager=True), stale_after_ms=math.inf)
+        analyzer = Analyzer(instrument, every_ms=MEASURES_EVERY_MS)
+        self.market = Market(instrument, analyzer, stale_after_ms=math.inf)
 
     def take(self, events: EventArray) -> None:
         """Apply a batch and take its measures."""

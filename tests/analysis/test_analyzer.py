@@ -22,9 +22,9 @@ SECOND = 1_000_000_000
 PARAMETERS = MeasureParameters(volume_bucket=0.5)
 
 
-def run(batches: list[EventArray], *, eager: bool = False) -> Market:
+def run(batches: list[EventArray], *, every_ms: float | None = None) -> Market:
     market = Market(
-        INSTRUMENT, Analyzer(INSTRUMENT, PARAMETERS, eager=eager), stale_after_ms=math.inf
+        INSTRUMENT, Analyzer(INSTRUMENT, PARAMETERS, every_ms=every_ms), stale_after_ms=math.inf
     )
     for batch in batches:
         market.apply(batch)
@@ -72,7 +72,7 @@ def test_measures_without_memory_are_the_same_whether_taken_at_turns_or_when_ask
     part: EventArray,
 ) -> None:
     assert_same(
-        views.analyze(run([part], eager=True)).measures,
+        views.analyze(run([part], every_ms=1000.0)).measures,
         views.analyze(run([part])).measures,
         "eager",
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphaplus.analysis.book_levels import BookLevels
-from alphaplus.analysis.resiliency import Resiliency, mean_reversion, refill_time
+from alphaplus.analysis.resiliency import mean_reversion, refill_time
 from alphaplus.analysis.tape import Tape
 from alphaplus.errors import ConfigError
 from tests.analysis.planted_books import (
@@ -19,6 +19,7 @@ from tests.analysis.planted_books import (
     tape_of,
     trades_of,
 )
+from tests.analysis.watching import WatchedResiliency
 
 INSTRUMENT = instrument_of("1", size=1.0, inverse=True)  # a contract is worth 1: notional = size
 
@@ -29,8 +30,8 @@ def depths(ts: int, bid: float, ask: float) -> BookLevels:
     return book_of(INSTRUMENT, ts, [(99_999, bid), *far[0]], [(100_001, ask), *far[1]])
 
 
-def eager() -> Resiliency:
-    return Resiliency(INSTRUMENT, min_sweeps=1)
+def eager() -> WatchedResiliency:
+    return WatchedResiliency(INSTRUMENT, min_sweeps=1)
 
 
 def buy(ts: int, size: float) -> Tape:
@@ -156,7 +157,7 @@ def test_no_refill_within_a_minute_is_censored() -> None:
 
 
 def test_quantiles_count_the_censored_as_longest() -> None:
-    measure = Resiliency(INSTRUMENT, min_sweeps=3, timeout_s=2.0)
+    measure = WatchedResiliency(INSTRUMENT, min_sweeps=3, timeout_s=2.0)
     now = START
     for refill_ms in (300, 100, None):
         measure.observe(depths(now, 1000.0, 1000.0))
@@ -193,7 +194,7 @@ def test_more_sweeps_than_places_are_counted_as_dropped() -> None:
 
 
 def test_values_say_what_they_lack() -> None:
-    measure = Resiliency(INSTRUMENT)
+    measure = WatchedResiliency(INSTRUMENT)
     unknown = {name for name, value in measure.values().items() if value is None}
     assert unknown == set(measure.missing())
     measure.observe(depths(START, 20.0, 30.0))
@@ -268,7 +269,7 @@ def test_depth_that_does_not_return_has_no_half_life() -> None:
 
 def test_streaming_samples_whole_seconds_and_equals_the_batch() -> None:
     rng = np.random.default_rng(5)
-    measure = Resiliency(INSTRUMENT, window_s=100, min_pairs=20)
+    measure = WatchedResiliency(INSTRUMENT, window_s=100, min_pairs=20)
     looks = START + np.cumsum(rng.integers(20, 180, 3_000)) * MS
     looks = looks[((looks - START) // SECOND) % 50 < 46]  # and some time without a look
     bids = 1000 + 100 * rng.standard_normal(len(looks))
@@ -286,7 +287,7 @@ def test_streaming_samples_whole_seconds_and_equals_the_batch() -> None:
 
 
 def test_interruption_is_a_gap_in_the_regression() -> None:
-    measure = Resiliency(INSTRUMENT)
+    measure = WatchedResiliency(INSTRUMENT)
     for k in range(5):
         measure.observe(depths(START + k * SECOND, 100.0 + k, 100.0))
     measure.interrupt()
@@ -296,7 +297,7 @@ def test_interruption_is_a_gap_in_the_regression() -> None:
 
 
 def test_an_absurd_depth_does_not_poison_the_window() -> None:
-    measure = Resiliency(INSTRUMENT)
+    measure = WatchedResiliency(INSTRUMENT)
     for k in range(20):
         measure.observe(depths(START + k * SECOND, 1e300 if k == 10 else 100.0 + k % 3, 100.0))
     fit = measure.reversion("bid")
@@ -376,7 +377,7 @@ def test_sweeps_equal_the_twin_however_trades_are_cut(seed: int) -> None:
     stream = random_stream(seed)
     twin, cut, single = (
         Twin(),
-        *(Resiliency(INSTRUMENT, min_sweeps=1, timeout_s=2.0) for _ in range(2)),
+        *(WatchedResiliency(INSTRUMENT, min_sweeps=1, timeout_s=2.0) for _ in range(2)),
     )
     pending: list[tuple[int, int, float, int]] = []
     for kind, ts, *rest in stream:
@@ -436,9 +437,9 @@ def test_scaling_sizes_or_prices_or_the_mirror_keeps_times() -> None:
 )
 def test_bad_parameters_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"Expected {next(iter(options))}"):
-        Resiliency(INSTRUMENT, **options)
+        WatchedResiliency(INSTRUMENT, **options)
 
 
 def test_a_window_without_room_is_refused() -> None:
     with pytest.raises(ConfigError, match="min_pairs < window_s"):
-        Resiliency(INSTRUMENT, window_s=100)
+        WatchedResiliency(INSTRUMENT, window_s=100)

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alphaplus.analysis.analyzer import NEVER
-from alphaplus.analysis.splitter import MAX_AHEAD_NS, EventSplitter
+from alphaplus.analysis.splitter import MAX_AHEAD_NS, NEVER, EventSplitter
 from alphaplus.analysis.tape import DayVolume
 from alphaplus.events import EventArray, FeedStatus, Flag, Kind, Side, empty_events, event, plain
 from tests.book.events import cut, message, snapshot, ticker

@@ -29,6 +29,7 @@ from tests.analysis.planted_books import (
     tape_of,
     trades_of,
 )
+from tests.analysis.watching import WatchedWalls
 
 INSTRUMENT = instrument_of("1", inverse=True)  # a contract is worth 1: notional = size
 MID = 100_000  # a bucket of 1 bp is 10 ticks, bids 0 to 9 below 100,000 are the first
@@ -52,15 +53,17 @@ def with_wall(ts: int, tick: int | None, size: float = 100.0, mid: int = MID) ->
     return book_of(INSTRUMENT, ts, bids.items(), asks.items())
 
 
-def watch(walls: Walls, tick: int | None, since_ms: int, until_ms: int, size: float = 100) -> None:
+def watch(
+    walls: WatchedWalls, tick: int | None, since_ms: int, until_ms: int, size: float = 100
+) -> None:
     """Show the same book every 100 ms from one moment up to, without, another."""
     for ms in range(since_ms, until_ms, 100):
         walls.observe(with_wall(START + ms * MS, tick, size))
 
 
-def standing(ms: int = 3_100, tick: int = 99_800, size: float = 100.0) -> Walls:
+def standing(ms: int = 3_100, tick: int = 99_800, size: float = 100.0) -> WatchedWalls:
     """Walls that have seen one wall for a time."""
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     watch(walls, tick, 0, ms, size)
     return walls
 
@@ -80,7 +83,7 @@ def test_planted_walls_are_found_and_nothing_else() -> None:
         sizes[s][at] += 10 * float(np.median(inside))
         ticks = MID - away[0], MID + away[1]
         sides = [side_levels(INSTRUMENT, ticks[k], sizes[k], 0) for k in (0, 1)]
-        walls = Walls(INSTRUMENT)
+        walls = WatchedWalls(INSTRUMENT)
         for ts in (START, START + 3 * SECOND):
             walls.observe(BookLevels.from_sides(INSTRUMENT, *sides, ts_event=ts))
         prices = [wall.price for wall in walls.walls()]
@@ -116,7 +119,7 @@ def test_it_takes_three_seconds() -> None:
 
 
 def test_a_flash_of_a_second_is_no_wall() -> None:
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     for k in range(10):
         watch(walls, None, 4_000 * k, 4_000 * k + 3_000)
         watch(walls, 99_800, 4_000 * k + 3_000, 4_000 * k + 4_000)
@@ -125,7 +128,7 @@ def test_a_flash_of_a_second_is_no_wall() -> None:
 
 
 def test_nine_tenths_of_ten_seconds_are_enough() -> None:
-    walls = Walls(INSTRUMENT, hold_s=60.0)
+    walls = WatchedWalls(INSTRUMENT, hold_s=60.0)
     for k in range(99):
         assert walls.walls() == ()
         watch(walls, None if k % 11 == 5 else 99_800, 100 * k, 100 * k + 100)
@@ -136,7 +139,7 @@ def test_nine_tenths_of_ten_seconds_are_enough() -> None:
 
 def test_fewer_than_eight_buckets_have_no_wall() -> None:
     for buckets, walls_found in ((7, 0), (8, 1)):
-        walls = Walls(INSTRUMENT)
+        walls = WatchedWalls(INSTRUMENT)
         for ms in range(0, 4_000, 100):
             bids = {MID - 10 * k - 5: SIZES[k % 5] for k in range(buckets)}
             bids[MID - 15] = 500.0
@@ -147,7 +150,7 @@ def test_fewer_than_eight_buckets_have_no_wall() -> None:
 
 def test_without_deviation_the_share_decides_alone() -> None:
     for size, walls_found in ((16.0, 0), (17.0, 1)):  # of 50 buckets of 1: 17 / 66 is above 1/4
-        walls = Walls(INSTRUMENT)
+        walls = WatchedWalls(INSTRUMENT)
         for ms in range(0, 4_000, 100):
             bids = {MID - 10 * k - 5: 1.0 for k in range(50)}
             bids[MID - 105] = size
@@ -203,7 +206,7 @@ def test_wall_stays_between_release_and_entry() -> None:
 
 
 def test_a_moving_mid_keeps_every_bucket() -> None:
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     rng = np.random.default_rng(8)
     bids, asks = plain_sides()
     bids[99_800] = 100.0
@@ -223,7 +226,7 @@ def test_a_moving_mid_keeps_every_bucket() -> None:
 
 
 def test_buckets_are_laid_anew_a_tenth_away_and_the_wall_goes_on() -> None:
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     walls.observe(with_wall(START, None))
     for k in range(40):
         walls.observe(with_wall(START + k * 100 * MS, 89_900, mid=90_010))
@@ -236,7 +239,7 @@ def test_buckets_are_laid_anew_a_tenth_away_and_the_wall_goes_on() -> None:
 
 
 def test_two_walls_that_come_to_share_a_bucket_are_one() -> None:
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     walls.observe(with_wall(START, None))
     for k, mid in enumerate([109_990] * 40 + [110_010] * 10):
         bids, asks = plain_sides(mid)
@@ -250,7 +253,7 @@ def test_two_walls_that_come_to_share_a_bucket_are_one() -> None:
 
 
 def test_a_tick_wider_than_a_basis_point_is_a_bucket() -> None:
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     for ms in range(0, 3_100, 100):
         bids = {4_000 - k: SIZES[k % 5] for k in range(1, 21)}
         asks = {4_000 + k: SIZES[k % 5] for k in range(1, 21)}
@@ -369,7 +372,7 @@ def test_a_wall_that_the_mid_leaves_behind_is_not_judged() -> None:
 
 
 def test_tests_are_counted_once_an_approach() -> None:
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     for k, best in enumerate([99_990] * 31 + [99_811, 99_810, 99_805, 99_815, 99_809, 99_850] * 2):
         bids, asks = plain_sides()
         bids = {tick: size for tick, size in bids.items() if tick < best - 9}
@@ -393,7 +396,7 @@ def test_trades_at_and_beyond_a_wall_are_noted() -> None:
 
 
 def test_pull_risk_counts_what_was_removed() -> None:
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     for k in range(12):
         begin = 60_000 * k
         watch(walls, 99_800, begin, begin + 3_100 + 1_000 * k)
@@ -417,7 +420,7 @@ def test_pull_risk_counts_what_was_removed() -> None:
 
 
 def test_ended_walls_are_kept_up_to_a_bound() -> None:
-    walls = Walls(INSTRUMENT, hold_s=0.1)
+    walls = WatchedWalls(INSTRUMENT, hold_s=0.1)
     for k in range(300):
         begin = 20_000 * k
         watch(walls, 99_800, begin, begin + 200)
@@ -453,7 +456,7 @@ def random_walk(seed: int, count: int = 120, *, still: int | None = None) -> Boo
 
 
 def run(books: Any, instrument: Any = INSTRUMENT) -> tuple[list[tuple[Wall, ...]], Walls]:
-    walls = Walls(instrument, hold_s=1.0)
+    walls = WatchedWalls(instrument, hold_s=1.0)
     seen = []
     for ts, bids, asks in books:
         walls.observe(book_of(instrument, ts, bids.items(), asks.items()))
@@ -617,7 +620,11 @@ class Twin:
 @pytest.mark.parametrize("seed", range(8))
 def test_walls_equal_the_twin_however_trades_are_cut(seed: int) -> None:
     rng = np.random.default_rng(500 + seed)
-    twin, cut, single = Twin(), Walls(INSTRUMENT, hold_s=1.0), Walls(INSTRUMENT, hold_s=1.0)
+    twin, cut, single = (
+        Twin(),
+        WatchedWalls(INSTRUMENT, hold_s=1.0),
+        WatchedWalls(INSTRUMENT, hold_s=1.0),
+    )
     last = START
     for ts, bids, asks in random_walk(seed, 160):
         trades = []
@@ -686,7 +693,7 @@ def test_interruption_forgets_the_walls_but_not_the_statistics() -> None:
 
 
 def test_values_say_where_the_book_is_cut() -> None:
-    walls = Walls(INSTRUMENT)
+    walls = WatchedWalls(INSTRUMENT)
     assert set(walls.missing()) >= {"walls", "bid_truncated", "ask_truncated"}
     bids, asks = plain_sides()
     known = (99_501, 100_500)
@@ -725,4 +732,4 @@ def test_absurd_books_and_trades_are_survived() -> None:
 )
 def test_bad_parameters_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=f"Expected {named}"):
-        Walls(INSTRUMENT, **options)
+        WatchedWalls(INSTRUMENT, **options)
