@@ -8,17 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alphaplus.analysis._wall_kernels import median_and_mad
 from alphaplus.analysis.book_levels import BookLevels, side_levels
 from alphaplus.analysis.tape import Tape
-from alphaplus.analysis.walls import (
-    Outcome,
-    Wall,
-    Walls,
-    _median_and_mad,
-    classify_removal,
-    strength,
-    z_scores,
-)
+from alphaplus.analysis.wall import Outcome, Wall, classify_removal, strength, z_scores
+from alphaplus.analysis.walls import Walls
 from alphaplus.errors import ConfigError
 from tests.analysis.planted_books import (
     MS,
@@ -661,7 +655,7 @@ def test_walls_equal_the_twin_however_trades_are_cut(seed: int) -> None:
 @given(st.lists(st.floats(-10.0, 10.0) | st.integers(-3, 3).map(float), min_size=1, max_size=40))
 def test_median_and_deviation_in_one_order(values: list[float]) -> None:
     array = np.array(values)
-    median, mad = _median_and_mad(array.copy(), len(array))
+    median, mad = median_and_mad(array.copy(), len(array))
     assert median == pytest.approx(float(np.median(array)), abs=1e-12)
     assert mad == pytest.approx(float(np.median(np.abs(array - np.median(array)))), abs=1e-12)
 
