@@ -106,6 +106,7 @@ class Feed:
         self._frames: list[bytes] = []
         self._times: list[int] = []
         self._flush_planned = False
+        self._starting = asyncio.Lock()
         self._warming = asyncio.Lock()
         self._is_warm = False
         self._stopped = False
@@ -128,19 +129,34 @@ class Feed:
         return instruments
 
     async def start(self, board: Endpoint, routes: Mapping[str, Endpoint], store: Endpoint) -> str:
-        """Subscribe to the symbols of `routes` and send their events there, history to `store`."""
-        if self._connection is not None:
-            assert self._board is not None
-            assert self._rows is not None
-            self._board.reconnect(board)
-            self._rows.reconnect(store)
-            return self._life
+        """Subscribe to the symbols of `routes` and send their events there, history to `store`.
+
+        Raises FeedError where the venue does not list its markets; it may then be called again.
+        """
+        async with self._starting:
+            if self._connection is None:
+                await self._begin(board, routes, store)
+            else:
+                assert self._board is not None
+                assert self._rows is not None
+                self._board.reconnect(board)
+                self._rows.reconnect(store)
+        return self._life
+
+    async def _begin(
+        self, board: Endpoint, routes: Mapping[str, Endpoint], store: Endpoint
+    ) -> None:
         options = self._options
+        connection = self._connect(tuple(routes))
+        try:
+            instruments = list((await connection.load_markets()).values())
+            await self._warm_up()
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
         self._board = LatestSender(board, name=self._name, keys=self._keys)
-        self._connection = self._connect(tuple(routes))
-        instruments = list((await self._connection.load_markets()).values())
         self._feed = MarketFeed(instruments, max_buffered=options.max_buffered_frames)
-        await self._warm_up()
         self._index = {item.symbol: at for at, item in enumerate(instruments)}
         self._senders = [
             EventSender(
@@ -187,7 +203,6 @@ class Feed:
             self._name, client, instruments, history, self._rows, clock=self._clock
         )
         self._history_task = self._spawn(self._history.run())
-        return self._life
 
     async def tiers(self, symbols: list[str]) -> TierBook:
         """Return the leverage tiers of symbols; raises FeedError or ConfigError with what to do."""

@@ -11,6 +11,7 @@ import ray
 
 from actors import names
 from alphaplus.errors import StorageError, StreamClosed
+from alphaplus.storage.accepted_log import AcceptedLog
 from alphaplus.storage.tables import TableBatch
 from alphaplus.storage.writer import Writer
 from alphaplus.streams import Endpoint, LatestSender, RowBatch, RowReceiver, Transport
@@ -39,6 +40,7 @@ class Store:
         flush_rows: int,
         flush_ms: float,
         max_spool_mb: float,
+        accepted_log: Path | None = None,
         log_level: str = "INFO",
     ) -> None:
         logging.basicConfig(level=log_level)
@@ -52,15 +54,19 @@ class Store:
             flush_ms=flush_ms,
             max_spool_bytes=int(max_spool_mb * 1e6),
         )
+        self._accepted = None if accepted_log is None else AcceptedLog(accepted_log)
         self._receiver = RowReceiver(transport)
         self._board: LatestSender | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._unusable = 0
 
     async def start(self, board: Endpoint) -> Endpoint:
-        """Replay what an earlier life has left, then take in rows; return where they go."""
+        """Replay what an earlier life has left, then take in rows; return where they go.
+
+        Without a database, which the job has seen before us, rows wait in the spool.
+        """
         if self._board is None:
-            await self._writer.start()
+            await self._writer.start(patient=True)
             self._board = LatestSender(board, name=self._name, keys=self._keys)
             self._tasks = [
                 asyncio.create_task(self._receive(), name="receive"),
@@ -90,6 +96,8 @@ class Store:
             task.cancel()
         self._receiver.close()
         await self._writer.close()
+        if self._accepted is not None:
+            self._accepted.close()
 
     async def _receive(self) -> None:
         while True:
@@ -106,6 +114,8 @@ class Store:
                 except StorageError as error:  # full: senders keep their rows until it is not
                     log.error("%s: %s", self._name, error)
                     await asyncio.sleep(RETRY_S)
+            if self._accepted is not None:
+                self._accepted.write(batches)
             for item in arrived:
                 self._receiver.ack(item.sender, item.number)
 

@@ -4,26 +4,25 @@
                      symbol --rows----> store
     feed --history rows---------------> store
 
-An actor that died is started again by Ray, empty and with new endpoints. The supervisor
-notices its silence on the board, and joins it again; its feed then sends a fresh snapshot.
+An actor that died is started again by Ray, empty and with new endpoints. Its silence on the
+board is noticed, and it is joined again (`actors/repair.py`); its feed then sends a snapshot.
 """
 
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import ray
-from ray.actor import ActorHandle
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError
 
 from actors import names
 from actors.feed import FeedActor, FeedOptions
+from actors.members import FeedMember, FleetMembers, Member, in_time
 from actors.portfolio import PortfolioRiskActor
+from actors.repair import SILENT_AFTER_S, Repairs
 from actors.store import StoreActor
 from actors.symbol import SymbolActor, SymbolOptions
 from actors.tier_sharing import TierSharing
@@ -33,40 +32,14 @@ from alphaplus.instruments import Instrument
 from alphaplus.leverage.dynamic_leverage import LeverageParameters
 from alphaplus.portfolio.advice import AdviceSettings
 from alphaplus.portfolio.desk_settings import DeskSettings
-from alphaplus.streams import Endpoint, StreamKeys, Transport
+from alphaplus.streams import StreamKeys, Transport
 
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S: Final = 1.0
-SILENT_AFTER_S: Final = 4.0
-"""An actor not heard of for so long is asked whether it is still the one we know."""
-ASK_TIMEOUT_S: Final = 10.0
 STORE_SHARD: Final = 0
 PORTFOLIO_CALLS: Final = 4
 """Questions to the portfolio at once, so that a model that is being built holds up no other."""
-
-
-@dataclass(slots=True)
-class _Member:
-    """An actor of the fleet, and the life of it that has been joined."""
-
-    handle: ActorHandle[Any]
-    life: Any = None
-
-
-@dataclass(slots=True)
-class _Feed(_Member):
-    symbols: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Fleet:
-    """Everyone, by name."""
-
-    portfolio: _Member
-    store: _Member
-    feeds: dict[str, _Feed] = field(default_factory=dict)
-    symbols: dict[str, _Member] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -81,11 +54,11 @@ class Supervisor:
         self._dsn = dsn
         self._venue_url = venue_url
         self._transport = _transport(settings, run_directory)
-        self._fleet: _Fleet | None = None
+        self._fleet: FleetMembers | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._sharer: asyncio.Task[None] | None = None
         self._progress = "created"
-        self._repairs = 0
+        self._repairs: Repairs | None = None
         self._is_measuring = False
 
     async def start(self) -> dict[str, Any]:
@@ -98,7 +71,7 @@ class Supervisor:
         first = self._create_feed(0)
         instruments: list[Instrument] = await first.handle.instruments.remote()
         self._progress = "starting portfolio and store"
-        fleet = self._fleet = _Fleet(
+        fleet = self._fleet = FleetMembers(
             portfolio=self._create_portfolio(instruments), store=self._create_store()
         )
         fleet.portfolio.life = await fleet.portfolio.handle.ready.remote()
@@ -109,9 +82,15 @@ class Supervisor:
             member = first if shard == 0 else self._create_feed(shard)
             member.symbols = tuple(wanted[start : start + feeds.symbols_per_feed])
             fleet.feeds[names.feed_name(feeds.exchange, shard)] = member
-            await self._join_feed(fleet, member)
+            await fleet.join_feed(member)
         self._progress = "running"
-        self._watcher = asyncio.create_task(self._watch(fleet), name="watch")
+        state_s = self._settings.fleet.state_interval_ms / 1000
+        self._repairs = Repairs(
+            fleet,
+            names.store_name(STORE_SHARD),
+            silent_after_s=max(SILENT_AFTER_S, SILENT_AFTER_S * state_s),
+        )
+        self._watcher = asyncio.create_task(self._watch(fleet, self._repairs), name="watch")
         tiers = TierSharing(feeds.exchange, self._settings.risk.tiers_poll_s)
         self._sharer = asyncio.create_task(
             tiers.run(first.handle.tiers.remote, fleet.portfolio, fleet.symbols), name="tiers"
@@ -136,7 +115,7 @@ class Supervisor:
         """Return the counters of the whole fleet."""
         assert self._fleet is not None
         stats: dict[str, Any] = await self._fleet.portfolio.handle.stats.remote()
-        return {**stats, "repairs": self._repairs}
+        return {**stats, "repairs": self._repaired()}
 
     async def drain(self) -> dict[str, Any]:
         """Stop the feeds, let queues empty, write every row; return everyone's report."""
@@ -146,14 +125,20 @@ class Supervisor:
         for task in (self._watcher, self._sharer):
             if task is not None:
                 task.cancel()
+        if self._repairs is not None:
+            await self._repairs.stop()
         timeout_s = self._settings.fleet.drain_timeout_s
         self._progress = "stopping feeds"
-        feeds = await _all(f.handle.stop.remote(timeout_s / 4) for f in fleet.feeds.values())
+        feeds = await _survivors(
+            "feed", (f.handle.stop.remote(timeout_s / 4) for f in fleet.feeds.values())
+        )
         self._progress = "emptying queues"
-        symbols = await _all(s.handle.drain.remote(timeout_s / 2) for s in fleet.symbols.values())
+        symbols = await _survivors(
+            "symbol", (s.handle.drain.remote(timeout_s / 2) for s in fleet.symbols.values())
+        )
         self._progress = "writing rows"
         store = await fleet.store.handle.drain.remote(timeout_s)
-        portfolio = await fleet.portfolio.handle.report.remote()
+        portfolios = await _survivors("portfolio", [fleet.portfolio.handle.report.remote()])
         await fleet.store.handle.close.remote()
         self._progress = "drained"
         times = os.times()
@@ -161,15 +146,18 @@ class Supervisor:
             "feeds": feeds,
             "symbols": symbols,
             "store": store,
-            "portfolio": portfolio,
+            "portfolio": portfolios[0] if portfolios else {},
             "supervisor": {"pid": os.getpid(), "cpu_s": times.user + times.system},
-            "repairs": self._repairs,
+            "repairs": self._repaired(),
         }
 
-    def _feeds(self) -> list[_Feed]:
+    def _repaired(self) -> int:
+        return 0 if self._repairs is None else self._repairs.count
+
+    def _feeds(self) -> list[FeedMember]:
         return [] if self._fleet is None else list(self._fleet.feeds.values())
 
-    def _create_feed(self, shard: int) -> _Feed:
+    def _create_feed(self, shard: int) -> FeedMember:
         settings, fleet = self._settings, self._settings.fleet
         handle = FeedActor.options(
             **_options(
@@ -182,13 +170,13 @@ class Supervisor:
             FeedOptions.from_settings(settings, self._venue_url),
             self._transport.keys,
         )
-        return _Feed(handle)
+        return FeedMember(handle)
 
-    def _create_portfolio(self, instruments: Sequence[Instrument]) -> _Member:
+    def _create_portfolio(self, instruments: Sequence[Instrument]) -> Member:
         settings, fleet = self._settings, self._settings.fleet
         options = _options(names.PORTFOLIO, fleet.portfolio_cpus, fleet.portfolio_memory_mb)
         options["max_concurrency"] = PORTFOLIO_CALLS
-        return _Member(
+        return Member(
             PortfolioRiskActor.options(**options).remote(
                 instruments,
                 self._transport,
@@ -200,10 +188,10 @@ class Supervisor:
             )
         )
 
-    def _create_store(self) -> _Member:
+    def _create_store(self) -> Member:
         storage, fleet = self._settings.storage, self._settings.fleet
         options = _options(names.store_name(STORE_SHARD), fleet.store_cpus, fleet.store_memory_mb)
-        return _Member(
+        return Member(
             StoreActor.options(**options).remote(
                 STORE_SHARD,
                 self._dsn,
@@ -212,11 +200,12 @@ class Supervisor:
                 flush_rows=storage.flush_rows,
                 flush_ms=storage.flush_ms,
                 max_spool_mb=storage.max_spool_mb,
+                accepted_log=storage.accepted_log,
                 log_level=self._settings.log.level,
             )
         )
 
-    async def _create_symbols(self, fleet: _Fleet, instruments: Sequence[Instrument]) -> None:
+    async def _create_symbols(self, fleet: FleetMembers, instruments: Sequence[Instrument]) -> None:
         """Start the symbols' actors in waves: the first alone, as it compiles what the others
         then find in the cache."""
         by_symbol: dict[str, list[Instrument]] = {}
@@ -231,91 +220,35 @@ class Supervisor:
             for (symbol, member), life in zip(members.items(), lives, strict=True):
                 member.life = life
                 fleet.symbols[symbol] = member
-            await _all(self._join_symbol(fleet, member) for member in members.values())
+            await _all(fleet.join_symbol(member) for member in members.values())
             self._progress = f"{len(fleet.symbols)} of {len(by_symbol)} symbols"
 
-    def _create_symbol(self, symbol: str, instruments: list[Instrument]) -> _Member:
+    def _create_symbol(self, symbol: str, instruments: list[Instrument]) -> Member:
         fleet = self._settings.fleet
         options = _options(names.symbol_name(symbol), fleet.symbol_cpus, fleet.symbol_memory_mb)
-        return _Member(
+        return Member(
             SymbolActor.options(**options).remote(
                 symbol, instruments, _symbol_options(self._settings), self._transport
             )
         )
 
-    async def _join_symbol(self, fleet: _Fleet, member: _Member) -> None:
-        await member.handle.start.remote(fleet.portfolio.life, fleet.store.life)
-
-    async def _join_feed(self, fleet: _Fleet, member: _Feed) -> None:
-        routes: dict[str, Endpoint] = {s: fleet.symbols[s].life for s in member.symbols}
-        member.life = await member.handle.start.remote(
-            fleet.portfolio.life, routes, fleet.store.life
-        )
-
-    async def _watch(self, fleet: _Fleet) -> None:
+    async def _watch(self, fleet: FleetMembers, repairs: Repairs) -> None:
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
+            await repairs.round()
             try:
-                await self._repair(fleet)
                 await self._begin_measuring(fleet)
-            except (RayActorError, TimeoutError) as error:
-                log.warning("an actor is not back yet: %s", error)
+            except (RayError, TimeoutError) as error:
+                log.warning("the fleet cannot be measured yet: %s", error)
 
-    async def _repair(self, fleet: _Fleet) -> None:
-        """Find who has not been heard of, and join again whoever lives anew."""
-        board = await _in_time(fleet.portfolio.handle.ready.remote())
-        if board != fleet.portfolio.life:
-            fleet.portfolio.life = board
-            await self._join_everyone(fleet)
-            return
-        heard = await _in_time(fleet.portfolio.handle.heard.remote())
-        silent_since = time.time_ns() - int(SILENT_AFTER_S * 1e9)
-        silent = {name for name, when in heard.items() if when < silent_since}
-        if names.store_name(STORE_SHARD) in silent:
-            life = await _in_time(fleet.store.handle.start.remote(fleet.portfolio.life))
-            if life != fleet.store.life:
-                self._say_repaired(names.store_name(STORE_SHARD))
-                fleet.store.life = life
-                await _all(self._join_symbol(fleet, item) for item in fleet.symbols.values())
-                await _all(self._join_feed(fleet, item) for item in fleet.feeds.values())
-        for symbol, member in fleet.symbols.items():
-            if names.symbol_name(symbol) in silent:
-                await self._repair_symbol(fleet, symbol, member)
-        for name, feed in fleet.feeds.items():
-            if name in silent and await _in_time(feed.handle.ready.remote()) != feed.life:
-                self._say_repaired(name)
-                await self._join_feed(fleet, feed)
-
-    async def _begin_measuring(self, fleet: _Fleet) -> None:
+    async def _begin_measuring(self, fleet: FleetMembers) -> None:
         """Once all books are fresh for the first time, have latencies counted anew."""
         if self._is_measuring:
             return
-        stats = await _in_time(fleet.portfolio.handle.stats.remote())
+        stats = await in_time(fleet.portfolio.handle.stats.remote())
         if stats["stale_symbols"] == 0:
             self._is_measuring = True
             await _all(item.handle.begin_measuring.remote() for item in fleet.symbols.values())
-
-    async def _repair_symbol(self, fleet: _Fleet, symbol: str, member: _Member) -> None:
-        life = await _in_time(member.handle.ready.remote())
-        if life == member.life:
-            return
-        self._say_repaired(names.symbol_name(symbol))
-        member.life = life
-        await self._join_symbol(fleet, member)
-        for feed in fleet.feeds.values():
-            if symbol in feed.symbols:
-                await feed.handle.route.remote(symbol, life)
-
-    async def _join_everyone(self, fleet: _Fleet) -> None:
-        self._say_repaired(names.PORTFOLIO)
-        fleet.store.life = await _in_time(fleet.store.handle.start.remote(fleet.portfolio.life))
-        await _all(self._join_symbol(fleet, item) for item in fleet.symbols.values())
-        for feed in fleet.feeds.values():
-            await self._join_feed(fleet, feed)
-
-    def _say_repaired(self, name: str) -> None:
-        self._repairs += 1
-        log.warning("%s lives anew; joining its streams again", name)
 
 
 def _transport(settings: Settings, run_directory: Path) -> Transport:
@@ -378,9 +311,15 @@ async def _all(awaitables: Any) -> list[Any]:
     return list(await asyncio.gather(*awaitables))
 
 
-async def _in_time(awaitable: Any) -> Any:
-    async with asyncio.timeout(ASK_TIMEOUT_S):
-        return await awaitable
+async def _survivors(what: str, awaitables: Any) -> list[Any]:
+    """Return the answers of those that live; who died takes its report along."""
+    found = await asyncio.gather(*awaitables, return_exceptions=True)
+    for error in found:
+        if isinstance(error, BaseException):
+            if not isinstance(error, RayError):
+                raise error
+            log.error("no report of a %s: %s", what, error)
+    return [item for item in found if not isinstance(item, BaseException)]
 
 
 SupervisorActor: Any = ray.remote(Supervisor)

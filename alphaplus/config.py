@@ -167,6 +167,9 @@ class Storage(Section):
     flush_ms: Positive = 500.0
     """How long rows wait for company in a symbol's actor, and again in the store."""
     max_spool_mb: Positive = 10_240.0
+    accepted_log: Path | None = None
+    """Folder in which every accepted batch is written down beside the spool, so that a test can
+    compare it with the database; unset: it is not."""
 
 
 class Portfolio(Section):

@@ -16,6 +16,7 @@ from alphaplus.storage.migrations import migrate
 from alphaplus.storage.postgres import EmbeddedPostgres
 from alphaplus.streams import make_run_directory
 from alphaplus.venue.process import VenueProcess, venue_arguments
+from jobs.keeper import DatabaseKeeper
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,9 @@ class Services:
             self._postgres = EmbeddedPostgres(storage.data_dir)
             dsn = self._postgres.start()
             stack.callback(self._postgres.stop)
+            keeper = DatabaseKeeper(self._postgres)
+            keeper.start()
+            stack.callback(keeper.stop)
         asyncio.run(migrate(dsn))
         return dsn
 

@@ -9,6 +9,7 @@ was accepted, and end with a summary.
 import argparse
 import logging
 import os
+import random
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from actors import names
 from actors.portfolio import milliseconds
@@ -26,6 +27,7 @@ from alphaplus.analysis.registry import check_names
 from alphaplus.analysis.state import COUNTERS, STATE
 from alphaplus.config import Settings
 from alphaplus.errors import AlphaPlusError, ConfigError
+from alphaplus.feeds.pacing import Backoff
 from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.log import set_up_logging
@@ -35,7 +37,21 @@ from jobs.services import Services
 log = logging.getLogger("jobs.stream")
 
 REPORT_EVERY_S: Final = 10.0
+REPORTED: Final = (
+    "symbols",
+    "stale_symbols",
+    "messages",
+    "gaps",
+    "dropped",
+    "rows_written",
+    "p99_ms",
+)
 POLL_S: Final = 0.25
+NAME_TIMEOUT_S: Final = 20.0
+"""How long the names of a fleet that has lost its job may still be taken."""
+SUPERVISORS: Final = 10
+"""So many supervisors are lost before the job gives up."""
+BACKOFF: Final = Backoff(first_s=1.0, cap_s=30.0)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -58,24 +74,38 @@ def _stream(
     settings: Settings, services: Services, stop: threading.Event, duration_s: float | None
 ) -> dict[str, Any]:
     ensure_compiled()  # said here, where somebody reads it; the actors would do it silently
-    supervisor = _create_supervisor(settings, services)
-    started = supervisor.start.remote()
-    while not stop.is_set():
-        ready, _ = ray.wait([started], timeout=POLL_S)
-        if ready:
-            break
-    if not stop.is_set():
+    failures, end = 0, None
+    while True:
         try:
-            symbols = ray.get(started)["symbols"]
+            supervisor = _create_supervisor(settings, services)
+            _start_fleet(supervisor, stop)
+            end = end or time.monotonic() + (duration_s or float("inf"))
+            _wait(supervisor, stop, end)
+            log.info("draining")
+            report = ray.get(supervisor.drain.remote(), timeout=settings.fleet.drain_timeout_s * 2)
         except RayTaskError as error:
             if isinstance(error.cause, AlphaPlusError):
                 raise error.cause from error
             raise
-        log.info("watching %d symbols: %s", len(symbols), ", ".join(symbols))
-        _wait(supervisor, stop, duration_s)
-    log.info("draining")
-    report = ray.get(supervisor.drain.remote(), timeout=settings.fleet.drain_timeout_s * 2)
-    return summarise(report, services.usage())
+        except RayActorError as error:  # and the fleet that it owned with it
+            failures += 1
+            if stop.is_set() or failures >= SUPERVISORS:
+                raise
+            log.error("the supervisor died, and another is started: %s", error)
+            stop.wait(BACKOFF.delay_s(failures, random.random()))
+            continue
+        return {**summarise(report, services.usage()), "supervisors_lost": failures}
+
+
+def _start_fleet(supervisor: Any, stop: threading.Event) -> None:
+    """Return once the fleet runs, or as soon as it is to stop."""
+    started = supervisor.start.remote()
+    while not stop.is_set():
+        ready, _ = ray.wait([started], timeout=POLL_S)
+        if ready:
+            symbols = ray.get(started)["symbols"]
+            log.info("watching %d symbols: %s", len(symbols), ", ".join(symbols))
+            return
 
 
 def _create_supervisor(settings: Settings, services: Services) -> Any:
@@ -85,41 +115,52 @@ def _create_supervisor(settings: Settings, services: Services) -> Any:
         "num_cpus": 0.01,
         "max_concurrency": 32,
     }
+    taken = ConfigError(
+        "A stream job already owns the fleet of this cluster; "
+        "stop it first (ray job list, ray job stop ID)."
+    )
+    if _supervisor_lives():
+        raise taken
+    give_up = time.monotonic() + NAME_TIMEOUT_S
+    while _names_taken() and time.monotonic() < give_up:
+        time.sleep(POLL_S)  # a fleet that has lost its supervisor, or its job, is about to go
     try:
         return SupervisorActor.options(**options).remote(
             settings, services.dsn, services.venue_url, services.run_directory
         )
     except ValueError as error:
-        raise ConfigError(
-            "A stream job already owns the fleet of this cluster; "
-            "stop it first (ray job list, ray job stop ID)."
-        ) from error
+        raise taken from error
 
 
-def _wait(supervisor: Any, stop: threading.Event, duration_s: float | None) -> None:
+def _names_taken() -> bool:
+    named = ray.util.list_named_actors(all_namespaces=True)
+    return any(item["namespace"] == names.NAMESPACE for item in named)
+
+
+def _supervisor_lives() -> bool:
+    try:
+        ray.get(names.supervisor().progress.remote(), timeout=NAME_TIMEOUT_S)
+    except (LookupError, RayError):
+        return False
+    return True
+
+
+def _wait(supervisor: Any, stop: threading.Event, end: float) -> None:
     """Report now and then until it is time to stop; raises if the supervisor dies."""
-    end = time.monotonic() + (duration_s or float("inf"))
     next_report = time.monotonic() + REPORT_EVERY_S
     while not stop.wait(min(POLL_S, max(end - time.monotonic(), 0))):
         if time.monotonic() >= end:
             return
         if time.monotonic() >= next_report:
             next_report += REPORT_EVERY_S
-            stats = ray.get(supervisor.stats.remote(), timeout=REPORT_EVERY_S)
+            try:
+                stats = ray.get(supervisor.stats.remote(), timeout=REPORT_EVERY_S)
+            except (RayTaskError, GetTimeoutError) as error:  # the supervisor's, not its death
+                log.warning("the board does not answer: %s", str(error).splitlines()[-1])
+                continue
             log.info(
                 "%s symbols, %s stale, %s messages, %s gaps, %s dropped, %s rows, p99 %s ms",
-                *(
-                    stats.get(name)
-                    for name in (
-                        "symbols",
-                        "stale_symbols",
-                        "messages",
-                        "gaps",
-                        "dropped",
-                        "rows_written",
-                        "p99_ms",
-                    )
-                ),
+                *(stats.get(name) for name in REPORTED),
             )
 
 

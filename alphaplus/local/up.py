@@ -30,6 +30,8 @@ from alphaplus.local.ray_head import OVER, RayHead, ray_environment
 from alphaplus.local.table import LiveView
 
 JOB: Final = "stream-main"
+JOBS: Final = 10
+"""So many jobs may be killed before we give up."""
 API_STOP_TIMEOUT_S: Final = 15.0
 
 
@@ -79,6 +81,8 @@ class _Run:
         self._url = f"http://{settings.serve.host}:{settings.serve.port}"
         self._asked_to_stop = False
         self._usage: dict[str, float] = {}
+        self._job = JOB
+        self._jobs = 0
 
     def go(self, duration_s: float | None) -> dict[str, Any]:
         with self._signals():
@@ -88,7 +92,7 @@ class _Run:
                 self._head.start()
                 self._say("starting the database, the venue, the fleet and the API")
                 self._start_api()
-                self._head.submit(JOB, self._root, [sys.executable, "-m", "jobs.stream", "--json"])
+                self._submit_job()
                 self._watch(duration_s)
                 return self._drain()
             finally:
@@ -99,7 +103,9 @@ class _Run:
         start_by = time.monotonic() + self._settings.fleet.start_timeout_s
         with LiveView() as view:
             while not self._asked_to_stop:
-                if self._head.job_state(JOB) in OVER:
+                if self._head.job_state(self._job) in OVER and (
+                    deadline is None or not self._replace_job()
+                ):
                     return
                 if self._api is not None and self._api.poll() is not None:
                     raise AlphaPlusError(f"The API ended by itself: {self._last_words('api.log')}")
@@ -118,15 +124,30 @@ class _Run:
                     return
                 time.sleep(0.5)
 
+    def _submit_job(self) -> None:
+        self._jobs += 1
+        self._job = JOB if self._jobs == 1 else f"{JOB}-{self._jobs}"
+        self._head.submit(self._job, self._root, [sys.executable, "-m", "jobs.stream", "--json"])
+
+    def _replace_job(self) -> bool:
+        """Submit the job again if it was killed; False if it has ended with a last word."""
+        if _last_object(self._head.job_log(self._job)) is not None or self._jobs >= JOBS:
+            return False
+        self._say(f"the job was killed; submitting it again ({self._jobs} so far)")
+        time.sleep(min(2.0 ** (self._jobs - 1), 30.0))
+        self._submit_job()
+        return True
+
     def _drain(self) -> dict[str, Any]:
         self._usage = self._measure()
-        if self._head.job_state(JOB) not in OVER:
+        if self._head.job_state(self._job) not in OVER:
             self._say("draining")
-            self._head.stop_job(JOB)
+            self._head.stop_job(self._job)
         give_up = time.monotonic() + self._settings.fleet.drain_timeout_s + 30
-        while self._head.job_state(JOB) not in OVER and time.monotonic() < give_up:
+        while self._head.job_state(self._job) not in OVER and time.monotonic() < give_up:
             time.sleep(0.2)
-        return {**_result(self._head.job_log(JOB)), **self._usage}
+        summary = _result(self._head.job_log(self._job))
+        return {**summary, **self._usage, "jobs_lost": self._jobs - 1}
 
     def _start_api(self) -> None:
         with (self._folder / "api.log").open("wb") as log:
@@ -205,22 +226,30 @@ def _are_fresh(symbols: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _result(log: str) -> dict[str, Any]:
+    """Return the summary that the job has ended with; raises the error that it has instead."""
+    found = _last_object(log)
+    if found is None:
+        tail = "\n".join(log.strip().splitlines()[-15:])
+        raise AlphaPlusError(f"The job ended without a summary. It said last:\n{tail}")
+    if "error" in found:
+        kind = ConfigError if found.get("exit_code") == 2 else AlphaPlusError
+        raise kind(found["error"])
+    summary: dict[str, Any] = found["summary"]
+    return summary
+
+
+def _last_object(log: str) -> dict[str, Any] | None:
     """Find the job's last word, one JSON object with `summary` or `error`, in its log."""
     for line in reversed(log.splitlines()):
         if not line.startswith("{"):
             continue
         try:
-            found = json.loads(line)
+            found: dict[str, Any] = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if "error" in found:
-            kind = ConfigError if found.get("exit_code") == 2 else AlphaPlusError
-            raise kind(found["error"])
-        if "summary" in found:
-            summary: dict[str, Any] = found["summary"]
-            return summary
-    tail = "\n".join(log.strip().splitlines()[-15:])
-    raise AlphaPlusError(f"The job ended without a summary. It said last:\n{tail}")
+        if "error" in found or "summary" in found:
+            return found
+    return None
 
 
 def _short_temp() -> str:

@@ -180,15 +180,19 @@ class Writer:
             reason="; ".join(self._reasons.values()),
         )
 
-    async def start(self) -> None:
+    async def start(self, *, patient: bool = False) -> None:
         """Open database and spool, and begin with what the spool holds.
 
-        Raises StorageError if the database cannot be written or lacks the tables, or if the
-        spool cannot be used.
+        Raises StorageError if the spool cannot be used, or if the database cannot be written or
+        lacks the tables; `patient` waits for that one, degraded, and takes rows meanwhile.
         """
-        self._connection = await connect(self._dsn, write=True)
         try:
-            await self._check_tables(self._connection)
+            await self._connected()
+        except StorageError as error:
+            if not patient:
+                raise
+            self._degrade("database", str(error))
+        try:
             self._spool = await asyncio.to_thread(
                 Spool,
                 self._dir,
@@ -197,7 +201,7 @@ class Writer:
                 max_bytes=self._max_bytes,
             )
         except BaseException:
-            self._connection.terminate()
+            self._hang_up()
             raise
         if self._spool.pending:
             self._count(replayed=self._spool.pending)
@@ -411,8 +415,16 @@ class Writer:
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
             self._hang_up()
-            self._connection = await connect(self._dsn, write=True)
-            self._count(reconnects=1)
+            connection = await connect(self._dsn, write=True)
+            try:
+                if not self._chunk_ns:  # the first one: this is a database of ours
+                    await self._check_tables(connection)
+                else:
+                    self._count(reconnects=1)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._connection = connection
         return self._connection
 
     def _hang_up(self) -> None:

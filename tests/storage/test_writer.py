@@ -310,3 +310,21 @@ async def test_closed_while_degraded_keeps_the_rows(dsn, tmp_path):
     async with Writer(dsn, tmp_path) as again:
         await again.drain()
         assert again.stats.written == 3
+
+
+async def test_a_patient_writer_takes_rows_before_there_is_a_database(connection, dsn, tmp_path):
+    port = "port=5432"
+    assert port in dsn
+    writer = Writer(dsn.replace(port, "port=5433"), tmp_path)
+    with pytest.raises(StorageError):
+        await writer.start()
+    await writer.start(patient=True)
+    assert writer.stats.state == "degraded"
+    await writer.accept([batch("market_trades", 64)])
+    with pytest.raises(StorageError, match="64 rows are not in the database"):
+        await writer.drain(0.3)
+    writer._dsn = dsn  # it is there now
+    await writer.drain()
+    assert writer.stats.state == "ok"
+    await writer.close()
+    assert await queries.count(connection, "market_trades") == 64
