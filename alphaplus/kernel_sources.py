@@ -22,10 +22,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 PACKAGE: Final = __name__.partition(".")[0]
 _COMPILED_IN: Final = (
-    Dispatcher, bool, int, float, complex, str, bytes, tuple,
+    Dispatcher, _Intrinsic, bool, int, float, complex, str, bytes, tuple,
     np.generic, np.ndarray, np.dtype, enum.EnumMeta, ModuleType,
 )  # fmt: skip
 
