@@ -36,6 +36,7 @@ from alphaplus.feeds._kernels.words import (
     others_in,
     word_at,
 )
+from alphaplus.intrinsics import prefetch, prefetch_to_write
 from alphaplus.jit import borrowing_kernel
 
 _BETWEEN_NUMBERS: Final = Word(int.from_bytes(b'","', "little"))
@@ -123,6 +124,8 @@ def _read_usual_levels(
     divisor = FLOAT_TENS[size_kept]
     marks = marks_of(EVENT_DEPTH, side, 0)
     while row < events.size - SPARE_ROWS:
+        prefetch(buffer, Word(start + 1024))
+        prefetch_to_write(events, Word(row + 48))
         head = word_at(buffer, start)
         price = (head & front) | (word_at(buffer, start + to_behind) & back)
         price = ((price ^ ZERO_DIGITS) << shift) << shift
