@@ -3,12 +3,17 @@
 from pathlib import Path
 
 from alphaplus.analysis import market
+from alphaplus.book._kernels import read
 from alphaplus.kernel_sources import files
 
 
 def test_files_of_kernels_and_constants_count_all_the_way() -> None:
     found = files(str(market.__file__))
     assert {"alphaplus.analysis.market", "alphaplus.book.quotes", "alphaplus.events"} <= set(found)
+
+
+def test_files_of_intrinsics_count() -> None:
+    assert "alphaplus.intrinsics" in files(str(read.__file__))
 
 
 def test_files_of_functions_and_classes_do_not_count() -> None:

@@ -37,6 +37,8 @@ MAX_LEVELS: Final = 10_000
 _FIRST_BLOCKS: Final = 16
 _TOPS: Final = 64
 """TOP rows that are allocated together, for the calls of one message or a few."""
+_GROWTH: Final = 4
+"""How many times as many TOP rows a batch gets that fills those it has."""
 _NO_BEST_LEVELS: Final = np.empty(0, dtype=BEST_LEVELS)
 _SPARE: Final = 4
 """Free blocks beyond what is needed now, as each side's last block may be half empty."""
@@ -113,15 +115,16 @@ class L2Book:
         left out, logged and counted in `rejected`.
 
         `best_levels`, where given, gets the best levels of the same moments in its first
-        rows, as many as are returned. It must be contiguous and writeable; raises ValueError,
-        before anything is applied, if it has fewer rows than the batch completes messages.
+        rows, as many as are returned. It must be contiguous and writeable; raises ValueError
+        if it has fewer rows than the batch completes messages, and the book, which stands
+        within the batch then, is cleared.
         `looks`, where given, sees the book at its turns on the way.
         """
         events = plain(events)
         if best_levels is None:
             best_levels = _NO_BEST_LEVELS
         else:
-            _require_room(best_levels, events)
+            _require_rows(best_levels)
         apply: Callable[..., int] = kernels.apply_events
         if looks is not None and looks.count:
             looks.begin()
@@ -139,13 +142,17 @@ class L2Book:
                 first,
                 best_levels,
             )
-            if count >= 0:
+            if count >= 0 and (best_levels is _NO_BEST_LEVELS or count <= len(best_levels)):
                 break
             if count == kernels.NO_BLOCKS:
                 self._grow()
-            else:
+            elif count == kernels.NO_ROOM:
                 self._make_room(len(events), first)
                 first = 0
+            else:
+                self.clear()
+                needed = kernels.count_messages(events)
+                raise ValueError(f"Expected room for {needed} messages, was {len(best_levels)}.")
         given: int = first + count
         self._given = given
         tops = self._tops[first:given]
@@ -335,7 +342,8 @@ class L2Book:
         """Give the rest of a batch new TOP rows; those written from `first` on move there."""
         done, written = self._header[_ROW], self._header[_WRITTEN]
         before = self._tops[first : first + written]
-        self._new_tops(max(written + rows - done, _TOPS))
+        most = written + rows - done  # as many as rows, if each were a message
+        self._new_tops(max(min(most, _GROWTH * written), _TOPS))
         self._tops[:written] = before
 
     def _report_rejected(self) -> None:
@@ -381,15 +389,11 @@ def _pool(count: int) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64]]:
     return blocks, np.full((4, width), kernels.INT64_MAX)
 
 
-def _require_room(best_levels: BestLevelsArray, events: EventArray) -> None:
-    """Raise ValueError if the array cannot take a row for each message of the events."""
+def _require_rows(best_levels: BestLevelsArray) -> None:
+    """Raise ValueError if the kernels cannot write to the array."""
     flags: Any = best_levels.flags
     if best_levels.dtype != BEST_LEVELS or best_levels.ndim != 1 or not flags.carray:
         raise ValueError(
             "Expected a contiguous, writeable array of BEST_LEVELS, was "
             f"{best_levels.dtype} of shape {best_levels.shape}."
         )
-    if len(best_levels) < len(events):
-        needed = kernels.count_messages(events)
-        if len(best_levels) < needed:
-            raise ValueError(f"Expected room for {needed} messages, was {len(best_levels)}.")

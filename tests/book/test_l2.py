@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alphaplus.book import L2Book, TopArray
 from alphaplus.book import _kernels as kernels
 from alphaplus.book.best_levels import BEST_COUNT, BEST_LEVELS, BestLevelsArray
+from alphaplus.book.looks import Looks
 from alphaplus.events import EventArray, Kind, Side, empty_events, event, events_from_bytes
 from tests.book.events import FAR, INSTRUMENT, Level, cut, message, snapshot, streams, ticker
 from tests.oracles import DictBook, Top
@@ -130,6 +131,33 @@ def test_best_levels_need_room_for_each_message() -> None:
     assert not book.is_valid
     assert book.bid_count == 0
     assert len(book.apply(events, best_rows(3))) == 3
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize("look_after", [None, 3, 7, 11])
+def test_a_valid_book_is_cleared_where_best_levels_lack_room(
+    rows: int, look_after: int | None
+) -> None:
+    events = np.concatenate([message(BOOK, i) for i in range(1, 4)])
+    book, looks = book_of(snapshot(BOOK)), Looks(INSTRUMENT)
+    if look_after is not None:
+        looks.count, looks.rows["row"][0] = 1, look_after
+    with pytest.raises(ValueError, match=f"Expected room for 3 messages, was {rows}"):
+        book.apply(events, best_rows(rows), looks)
+    assert not book.is_valid
+    assert book.bid_count == book.ask_count == 0
+    tops = book.apply(np.concatenate((snapshot(BOOK), events)), best_rows(4))
+    assert tops["sequence"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("tick", [1000, 1000 - kernels.WINDOW, 10])
+def test_negative_zero_removes_a_level(tick: int) -> None:
+    book = book_of(snapshot([*BOOK, (Side.BID, tick, 1.0)]))
+    before = book.bid_count
+    book.apply(message([(Side.BID, tick, -0.0)], 1))
+    assert book.bid_count == before - 1
+    assert book.rejected == 0
+    book.check_invariants()
 
 
 def test_best_levels_must_be_writeable_rows() -> None:

@@ -10,8 +10,12 @@ bitwise complement for bids (no overflow, even at the ends of int64). Per side
   found through a directory: an int64 array whose row `s` has the lowest keys of side `s`,
   sorted, and whose row `2 + s` the numbers of the blocks.
 
-Unused keys of blocks and of the directory are `INT64_MAX`, so that a search compares all of a
-fixed number of keys, several at once, and no branch of it can be mispredicted.
+Unused keys of blocks and of the directory are `INT64_MAX`, so that a search compares a fixed
+number of keys in two or three steps, and no branch of it can be mispredicted.
+
+Rows come in runs, of one side and message and sorted by price. So those of the window are applied
+in a loop that does nothing else, and the far ones in another. Hot loops index by `np.uint64`: an
+index that may be negative costs as much as the work.
 
 No far key is ever below the window, so the best level is the window's first, or else the far
 store's first. The window moves when a better price falls below it or the touch drifts away.
@@ -26,7 +30,6 @@ The files, each built on those before it:
 
 ==========  ==================================================
 `layout`    sizes, results, dtypes
-`bits`      bits of one word
 `far`       blocks and directory of the far store
 `window`    the window's levels
 `touch`     the window's place, and what moves with it
@@ -48,6 +51,7 @@ from alphaplus.book._kernels.layout import (
     INT64_MAX,
     INT64_MIN,
     MARGIN,
+    NO_BEST_ROW,
     NO_BLOCKS,
     NO_ROOM,
     STATE,
@@ -67,6 +71,7 @@ __all__ = [
     "INT64_MAX",
     "INT64_MIN",
     "MARGIN",
+    "NO_BEST_ROW",
     "NO_BLOCKS",
     "NO_ROOM",
     "STATE",

@@ -9,6 +9,7 @@ from alphaplus.book._kernels.far import close_block, delete_in_block, find_block
 from alphaplus.book._kernels.layout import (
     BLOCK,
     INT64_MAX,
+    NO_BEST_ROW,
     NO_BLOCKS,
     NO_ROOM,
     STATE,
@@ -19,12 +20,17 @@ from alphaplus.book._kernels.layout import (
 from alphaplus.book._kernels.read import read_best, read_top
 from alphaplus.book._kernels.touch import follow_touch, put_outside
 from alphaplus.events import Flag, Kind
+from alphaplus.intrinsics import prefetch
 from alphaplus.jit import borrowing_kernel
 
 _DEPTH: Final = int(Kind.DEPTH)
 _BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
 _END: Final = int(Kind.SNAPSHOT_END)
 _LAST: Final = int(Flag.LAST)
+_INFINITY: Final = np.uint64(0x7FF0 << 48)
+"""The bits of the first number that is no quantity: those of 0 and positive ones are below."""
+_AHEAD: Final = 64
+"""Rows between the one that is applied and the one whose memory is asked for."""
 
 
 @borrowing_kernel
@@ -38,13 +44,11 @@ def count_messages(events: Records) -> int:
 
 
 @borrowing_kernel
-def _apply_run(
-    state: Records, blocks: Records, directory: Records, events: Records, i: int, s: int
-) -> int:
-    """Apply the DEPTH row `i`, and those of its side and message that follow at once.
+def _apply_near(state: Records, events: Records, i: int, s: int) -> int:
+    """Apply rows of the window from `i` on, up to the end of the run or a row that is none.
 
-    Returns the row behind them, or a row for which `state.needed` free blocks are lacking:
-    nothing of that one has been applied.
+    Returns the row behind them. A run are DEPTH rows of one side and message. Apart from what
+    ends it there is no branch, as it is a surprise whether a level is new, old or gone.
     """
     side = 1 - 2 * s
     mask = s - 1
@@ -54,61 +58,102 @@ def _apply_run(
     words = state.word[s]
     quantities = state.quantity[s]
     one = np.uint64(1)
-    most = 2 * state.max_levels
-    while True:
-        event = events[i]
-        value = event.value
-        if 0.0 <= value < np.inf:
-            key = event.price_tick ^ mask
-            offset = np.uint64(key - base)  # wraps around below the window: no second comparison
-            if offset < np.uint64(WINDOW):
-                # Without branches, as it is a surprise whether a level is new, old or gone.
-                w = offset >> np.uint64(6)
-                bit = offset & np.uint64(63)
-                old = np.uint64(words[w])
-                present = np.uint64(value > 0.0)
-                new = (old & ~(one << bit)) | (present << bit)
-                near += np.int64(present) - np.int64((old >> bit) & one)
-                summary = (summary & ~(one << w)) | (np.uint64(new != 0) << w)
-                words[w] = np.int64(new)
-                quantities[offset] = value
-            else:
-                if state.far[s] >= most:  # a message without an end must not fill the memory
-                    state.near[s] = near
-                    state.summary[s] = np.int64(summary)
-                    prune(state, blocks, directory, s)
-                    near = state.near[s]
-                    summary = np.uint64(state.summary[s])
-                done = value == 0.0
-                if key > base and state.blocks[s] > 0:
-                    at = find_block(directory[s], state.blocks[s], key)
-                    block = blocks[directory[2 + s, at]]
-                    if done:
-                        delete_in_block(state, block, s, key)
-                        if block.count == 0:
-                            close_block(state, blocks, directory, s, at)
-                    else:
-                        done = put_in_block(state, block, s, key, value)
-                        if done and key < directory[s, at]:
-                            directory[s, at] = key
-                if not done:
-                    state.near[s] = near
-                    state.summary[s] = np.int64(summary)
-                    state.needed = put_outside(state, blocks, directory, s, key, value)
-                    if state.needed > 0:
-                        return i
-                    base = state.base[s]
-                    near = state.near[s]
-                    summary = np.uint64(state.summary[s])
-        else:
-            state.rejected += 1
-        i += 1
-        if event.flags & _LAST != 0 or i == len(events):
+    while i < len(events):
+        event = events[np.uint64(i)]
+        prefetch(events, np.uint64(i + _AHEAD))
+        value = event.value + 0.0  # -0.0 is 0.0 too
+        bits = np.uint64(np.float64(value).view(np.int64))
+        offset = np.uint64((event.price_tick ^ mask) - base)  # wraps around below the window
+        if (
+            event.side != side
+            or event.kind != _DEPTH
+            or offset >= np.uint64(WINDOW)
+            or bits >= _INFINITY
+        ):
             break
-        if events[i].side != side or events[i].kind != _DEPTH:
+        w = offset >> np.uint64(6)
+        bit = offset & np.uint64(63)
+        old = np.uint64(words[w])
+        present = np.uint64(bits != np.uint64(0))
+        new = (old & ~(one << bit)) | (present << bit)
+        near += np.int64(present) - np.int64((old >> bit) & one)
+        summary = (summary & ~(one << w)) | (np.uint64(new != 0) << w)
+        words[w] = np.int64(new)
+        quantities[offset] = value
+        i += 1
+        if event.flags & _LAST != 0:
             break
     state.near[s] = near
     state.summary[s] = np.int64(summary)
+    return i
+
+
+@borrowing_kernel
+def _apply_far(
+    state: Records, blocks: Records, directory: Records, events: Records, i: int, s: int
+) -> int:
+    """Apply rows outside of the window, and those that are wrong, from `i` on.
+
+    Ends as `_apply_near` does, or at a row for which `state.needed` free blocks are lacking:
+    nothing of that one has been applied.
+    """
+    side = 1 - 2 * s
+    mask = s - 1
+    while i < len(events):
+        event = events[np.uint64(i)]
+        prefetch(events, np.uint64(i + _AHEAD))
+        value = event.value
+        key = event.price_tick ^ mask
+        base = state.base[s]
+        if event.side != side or event.kind != _DEPTH:
+            break
+        if not 0.0 <= value < np.inf:
+            state.rejected += 1
+        elif np.uint64(key - base) < np.uint64(WINDOW):
+            break
+        else:
+            if state.far[s] >= 2 * state.max_levels:
+                prune(state, blocks, directory, s)  # a message without end must not fill the memory
+            done = value == 0.0
+            if key > base and state.blocks[s] > 0:
+                at = find_block(directory[s], state.blocks[s], key)
+                block = blocks[directory[2 + s, at]]
+                if done:
+                    delete_in_block(state, block, s, key)
+                    if block.count == 0:
+                        close_block(state, blocks, directory, s, at)
+                else:
+                    done = put_in_block(state, block, s, key, value)
+                    if done and key < directory[s, at]:
+                        directory[s, at] = key
+            if not done:
+                state.needed = put_outside(state, blocks, directory, s, key, value)
+                if state.needed > 0:
+                    break
+        i += 1
+        if event.flags & _LAST != 0:
+            break
+    return i
+
+
+@borrowing_kernel
+def _apply_run(
+    state: Records, blocks: Records, directory: Records, events: Records, i: int, s: int
+) -> int:
+    """Apply the DEPTH row `i`, and those of its side and message that follow at once.
+
+    Returns the row behind them, or a row for which `state.needed` free blocks are lacking:
+    nothing of that one has been applied.
+    """
+    begin = i
+    while True:
+        i = _apply_near(state, events, i, s)
+        if i > begin and (i == len(events) or events[np.uint64(i - 1)].flags & _LAST != 0):
+            break
+        near = i
+        i = _apply_far(state, blocks, directory, events, i, s)
+        if i == near or state.needed > 0 or events[np.uint64(i - 1)].flags & _LAST != 0:
+            break
     return i
 
 
@@ -129,7 +174,8 @@ def apply_events(
     or gets a row for each of them. Returns NO_BLOCKS where `state.needed` free blocks are
     lacking, and NO_ROOM where `state.written` TOP rows fill their array: nothing of the event
     at `state.row` has been applied, and the call may be repeated with a bigger pool or array,
-    whose first rows are those written.
+    whose first rows are those written. Returns NO_BEST_ROW where `best_levels` is too short: the
+    book stands within the batch then.
     """
     state = state_words.view(STATE)[0]
     blocks = block_words.view(BLOCK)
@@ -186,6 +232,8 @@ def apply_events(
         read_top(state, blocks, directory, top)
         top.kind = kind
         if len(best_levels) > 0:
+            if state.written == len(best_levels):
+                return NO_BEST_ROW
             read_best(state, blocks, directory, best_levels[state.written])
         state.written += 1
     written: int = state.written

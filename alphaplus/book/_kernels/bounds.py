@@ -62,3 +62,5 @@ def clear_book(state: Records, blocks: Records, directory: Records) -> None:
     clear_levels(state[0], blocks, directory)
     state[0].is_valid = 0
     state[0].in_snapshot = 0
+    state[0].row = 0
+    state[0].written = 0

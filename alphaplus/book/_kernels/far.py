@@ -4,8 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from alphaplus.book._kernels.layout import BLOCK_SIZE, FILL, GROUP, INT64_MAX, Records
-from alphaplus.jit import borrowing_kernel
+from alphaplus.book._kernels.layout import (
+    BLOCK_PART,
+    BLOCK_SIZE,
+    FILL,
+    GROUP,
+    INT64_MAX,
+    PART,
+    Records,
+)
+from alphaplus.jit import borrowing_kernel, inlined_kernel
 
 
 @borrowing_kernel
@@ -49,41 +57,49 @@ def close_block(state: Records, blocks: Records, directory: Records, s: int, at:
     low_of[state.blocks[s]] = INT64_MAX
 
 
-@borrowing_kernel
+@inlined_kernel
 def find_block(low_of: Any, count: int, key: int) -> int:
     """Return the last position whose lowest key is at most `key`, else 0; `count` > 0."""
     group = -1
     for i in range(0, count, GROUP):
         group += low_of[np.uint64(i)] <= key
     first = max(group, 0) * GROUP
+    part = 0
+    for i in range(PART, GROUP, PART):
+        part += low_of[np.uint64(first + i)] <= key
+    first += part * PART
     at = first - 1
-    for i in range(GROUP):
+    for i in range(PART):
         at += low_of[np.uint64(first + i)] <= key
     return min(max(at, 0), count - 1)
 
 
-@borrowing_kernel
+@inlined_kernel
 def _find_slot(block: Records, key: int) -> int:
     """Return the first slot of a block whose key is at least `key`."""
-    slot = 0
-    for i in range(BLOCK_SIZE):  # all of them, as compilers make few comparisons of many keys
-        slot += block.key[i] < key
+    part = 0
+    for i in range(BLOCK_PART - 1, BLOCK_SIZE - 1, BLOCK_PART):
+        part += block.key[np.uint64(i)] < key
+    first = part * BLOCK_PART
+    slot = first
+    for i in range(BLOCK_PART):
+        slot += block.key[np.uint64(first + i)] < key
     return slot
 
 
-@borrowing_kernel
+@inlined_kernel
 def put_in_block(state: Records, block: Records, s: int, key: int, quantity: float) -> bool:
     """Set a level of a block; False, changing nothing, if it has no room."""
     slot = _find_slot(block, key)
     done = True
-    if slot < block.count and block.key[slot] == key:
-        block.quantity[slot] = quantity
+    if slot < block.count and block.key[np.uint64(slot)] == key:
+        block.quantity[np.uint64(slot)] = quantity
     elif block.count < BLOCK_SIZE:
         for i in range(block.count, slot, -1):
-            block.key[i] = block.key[i - 1]
-            block.quantity[i] = block.quantity[i - 1]
-        block.key[slot] = key
-        block.quantity[slot] = quantity
+            block.key[np.uint64(i)] = block.key[np.uint64(i - 1)]
+            block.quantity[np.uint64(i)] = block.quantity[np.uint64(i - 1)]
+        block.key[np.uint64(slot)] = key
+        block.quantity[np.uint64(slot)] = quantity
         block.count += 1
         state.far[s] += 1
     else:
@@ -91,16 +107,16 @@ def put_in_block(state: Records, block: Records, s: int, key: int, quantity: flo
     return done
 
 
-@borrowing_kernel
+@inlined_kernel
 def delete_in_block(state: Records, block: Records, s: int, key: int) -> None:
     """Remove a level of a block; an absent one is no error."""
     slot = _find_slot(block, key)
-    if slot < block.count and block.key[slot] == key:
+    if slot < block.count and block.key[np.uint64(slot)] == key:
         block.count -= 1
         for i in range(slot, block.count):
-            block.key[i] = block.key[i + 1]
-            block.quantity[i] = block.quantity[i + 1]
-        block.key[block.count] = INT64_MAX
+            block.key[np.uint64(i)] = block.key[np.uint64(i + 1)]
+            block.quantity[np.uint64(i)] = block.quantity[np.uint64(i + 1)]
+        block.key[np.uint64(block.count)] = INT64_MAX
         state.far[s] -= 1
 
 

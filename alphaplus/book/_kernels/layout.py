@@ -12,13 +12,18 @@ MARGIN: Final = 512
 DRIFT: Final = 2560
 """Offset of the touch in its window beyond which the window follows it."""
 BLOCK_SIZE: Final = 32
-GROUP: Final = 16
-"""The directory's width is a multiple of this, and one search looks at every 16th key first."""
+BLOCK_PART: Final = 8
+"""A search in a block looks at the last key of each part first, and then at one part."""
+GROUP: Final = 64
+PART: Final = 16
+"""A search in the directory looks at every 64th key first, then at every 16th of one such group,
+then at one part. Its width is a multiple of a group."""
 FILL: Final = 24
 """Levels per block after the far store has been moved."""
 
 NO_BLOCKS: Final = -1
 NO_ROOM: Final = -2
+NO_BEST_ROW: Final = -4
 """Why `apply_events` stopped early."""
 
 INT64_MIN: Final = -(2**63)

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from alphaplus.book._kernels.bits import lowest_bit
 from alphaplus.book._kernels.layout import WORDS, Records
 from alphaplus.book._kernels.window import best_offset
 from alphaplus.book.best_levels import BEST_COUNT
+from alphaplus.intrinsics import lowest_bit
 from alphaplus.jit import borrowing_kernel
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from alphaplus.book._kernels.bits import lowest_bit
 from alphaplus.book._kernels.layout import INT64_MAX, INT64_MIN, MARGIN, WINDOW, WORDS, Records
+from alphaplus.intrinsics import lowest_bit
 from alphaplus.jit import borrowing_kernel
 
 
@@ -11,7 +11,8 @@ from alphaplus.jit import borrowing_kernel
 def best_offset(state: Records, s: int) -> int:
     """Return the window offset of the best level; the window must not be empty."""
     w: int = lowest_bit(state.summary[s])
-    return (w << 6) + lowest_bit(state.word[s, w])
+    offset: int = (w << 6) + lowest_bit(state.word[s, w])
+    return offset
 
 
 @borrowing_kernel
