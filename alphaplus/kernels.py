@@ -26,6 +26,7 @@ from alphaplus.feeds.market_feed import MarketFeed
 from alphaplus.instruments import Instrument
 from alphaplus.jit import cache_dir
 from alphaplus.leverage.engine import warm_engine
+from alphaplus.leverage.hit_probability import hit_probability
 from alphaplus.leverage.liquidation_tracker import warm_tracker
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def compile_all() -> None:
     warm_market(instrument)
     warm_engine()
     warm_tracker(instrument)
+    hit_probability(0.0, 0.0, 0.0)
 
 
 def _digest() -> str:
