@@ -103,6 +103,7 @@ def lay_anew(state: Any, slots: Any, ended: Any, look: Any) -> None:
     for s in range(2):
         for j in range(SLOTS):
             clear(slots[s, j])
+    state[0].followed[:] = 1
     before = state[0].anchor, state[0].width
     after = look.anchor, look.width
     state[0].anchor, state[0].width = after
@@ -181,12 +182,16 @@ def _look(
         if enters or slot.met > 0 or slot.pending > 0:
             holds = keeps if slot.is_wall == 1 else enters
             slot.now_tick = heaviest[at[b]]
+            st.followed[s, found[b]] = 1
             follow(state, slot, ended, ring, s, holds, share, z, touch, limit)
     for j in range(SLOTS):
+        if st.followed[s, j] == 0:
+            continue
         slot = slots[s, j]
         if slot.look != st.looks and (slot.met > 0 or slot.pending > 0):
             slot.now = 0.0
             follow(state, slot, ended, ring, s, False, 0.0, np.nan, touch, limit)
+        st.followed[s, j] = 1 if slot.met > 0 or slot.pending > 0 else 0
 
 
 @kernel

@@ -39,6 +39,7 @@ STATE: Final = np.dtype(
         ("trades", "<i8"),  # rows ever written to the ring of trades
         ("ended", "<i8"),  # rows ever written to the ring of ended walls
         ("truncated", "<i8", (2,)),
+        ("followed", "u1", (2, SLOTS)),  # buckets that may hold, or have held lately
     ],
     align=True,
 )

@@ -177,96 +177,123 @@ def _read(
 ) -> tuple[int, int, int, int, int, int]:
     """Return end, quotes, trades, book rows, looks, status (-1 = none, or `_TOLD`)."""
     last = last_row[0]
-    n_quotes = n_trades = levels = n_looks = 0
+    if events[begin].kind == _STATUS:
+        return begin + 1, 0, 0, 0, 0, int(events[begin].value)
+    n_quotes = n_trades = levels = n_looks = updates = 0
     most_looks = max(len(looks), 1)  # without any there is never one
-    for i in range(begin, len(events)):
-        event = events[i]
+    status = -1
+    end = begin
+    while end < len(events):
+        event = events[end]
         kind = event.kind
         ends = event.flags & _LAST != 0
-        if kind == _STATUS:
-            if i == begin:
-                return i + 1, 0, 0, 0, 0, int(event.value)
-            return i, n_quotes, n_trades, levels, n_looks, -1
-        ts_event = event.ts_event
-        if ts_event > event.ts_recv + MAX_AHEAD_NS:
-            ts_event = event.ts_recv
-            last.strange_times += 1
-        if ts_event > last.ts_event:
-            last.ts_event = ts_event
+        if kind == _DEPTH:  # nearly all rows: as little as can be for each
+            end += 1
+            levels += 1
+            updates += event.price_tick != 0 or event.value != 0.0
+            if not ends:
+                if event.ts_event > event.ts_recv + MAX_AHEAD_NS:
+                    last.strange_times += 1
+                continue
+        elif kind == _STATUS or (kind == _TICKER and last.has_tickers == 0 and end > begin):
+            break
+        else:
+            end += 1
+        ts_event = _take_time(last, event)
         if ends:
             last.messages += 1
-        if kind == _DEPTH:
+        if kind == _DEPTH or kind == _END:
+            levels += kind == _END
+            last.book_ts_event = ts_event
+            if ts_event >= last.look_due:
+                _turn(last, looks[n_looks], end - 1 - begin, ts_event, n_trades)
+                n_looks += 1
+            if ts_event >= due or n_looks == most_looks:
+                break
+        elif kind == _BEGIN:
             levels += 1
-            if event.price_tick != 0 or event.value != 0.0:
-                last.level_updates += 1
-            if ends:
-                last.book_ts_event = ts_event
-                if ts_event >= last.look_due:
-                    _turn(last, looks[n_looks], i - begin, ts_event, n_trades)
-                    n_looks += 1
-                if ts_event >= due or n_looks == most_looks:
-                    return i + 1, n_quotes, n_trades, levels, n_looks, -1
         elif kind == _TICKER:
-            if last.has_tickers == 0:
-                if i > begin:
-                    last.messages -= ends
-                    return i, n_quotes, n_trades, levels, n_looks, -1
-                last.has_tickers = 1
-            if event.side == 1:
-                last.bid_tick = event.price_tick
-                last.bid_quantity = event.value
-            else:
-                last.ask_tick = event.price_tick
-                last.ask_quantity = event.value
-            if ends:
-                quote = quotes[n_quotes]
-                quote.ts_event = ts_event
-                quote.ts_recv = event.ts_recv
-                quote.sequence = event.sequence
-                quote.bid_tick = last.bid_tick
-                quote.ask_tick = last.ask_tick
-                quote.bid_quantity = last.bid_quantity
-                quote.ask_quantity = last.ask_quantity
+            last.has_tickers = 1
+            if _take_ticker(last, event, ts_event, quotes, n_quotes):
                 n_quotes += 1
         elif kind == _TRADE:
-            trade = trades[n_trades]
-            trade.ts_event = ts_event
-            trade.ts_recv = event.ts_recv
-            trade.trade_id = event.sequence
-            trade.price_tick = event.price_tick
-            trade.quantity = event.value
-            trade.side = event.side
-            trade.off_market = 1 if event.flags & _OFF_MARKET != 0 else 0
+            _take_trade(last, event, ts_event, trades[n_trades])
             n_trades += 1
-            last.trades += 1
-            last.last_trade_tick = event.price_tick
-            last.has_trades = 1
-        elif kind == _BEGIN or kind == _END:
-            levels += 1
-            if kind == _END:
-                last.book_ts_event = ts_event
-                if ts_event >= last.look_due:
-                    _turn(last, looks[n_looks], i - begin, ts_event, n_trades)
-                    n_looks += 1
-                if ts_event >= due or n_looks == most_looks:
-                    return i + 1, n_quotes, n_trades, levels, n_looks, -1
-        elif kind == _MARK:
-            last.mark_price = event.value
-        elif kind == _INDEX:
-            last.index_price = event.value
-        elif kind == _FUNDING:
-            last.funding_rate = event.value
-            last.next_funding_ts = event.sequence
-        elif kind == _OPEN_INTEREST:
-            last.open_interest = event.value
         elif kind == _VOLUME or kind == _TURNOVER:
-            if kind == _VOLUME:
-                last.volume_24h = event.value
-            else:
-                last.turnover_24h = event.value
+            _take_value(last, event)
             if ends:
-                return i + 1, n_quotes, n_trades, levels, n_looks, _TOLD
-    return len(events), n_quotes, n_trades, levels, n_looks, -1
+                status = _TOLD
+                break
+        else:
+            _take_value(last, event)
+    last.level_updates += updates
+    return end, n_quotes, n_trades, levels, n_looks, status
+
+
+@kernel
+def _take_time(last: Any, event: Any) -> int:
+    """Return the venue time of a row, and keep the newest."""
+    ts_event = event.ts_event
+    if ts_event > event.ts_recv + MAX_AHEAD_NS:
+        ts_event = event.ts_recv
+        last.strange_times += 1
+    if ts_event > last.ts_event:
+        last.ts_event = ts_event
+    return ts_event  # type: ignore[no-any-return]
+
+
+@kernel
+def _take_ticker(last: Any, event: Any, ts_event: int, quotes: Any, at: int) -> bool:
+    """Take one side of the best quote; return whether a whole quote was written."""
+    if event.side == 1:
+        last.bid_tick = event.price_tick
+        last.bid_quantity = event.value
+    else:
+        last.ask_tick = event.price_tick
+        last.ask_quantity = event.value
+    if event.flags & _LAST == 0:
+        return False
+    quote = quotes[at]
+    quote.ts_event = ts_event
+    quote.ts_recv = event.ts_recv
+    quote.sequence = event.sequence
+    quote.bid_tick = last.bid_tick
+    quote.ask_tick = last.ask_tick
+    quote.bid_quantity = last.bid_quantity
+    quote.ask_quantity = last.ask_quantity
+    return True
+
+
+@kernel
+def _take_trade(last: Any, event: Any, ts_event: int, trade: Any) -> None:
+    trade.ts_event = ts_event
+    trade.ts_recv = event.ts_recv
+    trade.trade_id = event.sequence
+    trade.price_tick = event.price_tick
+    trade.quantity = event.value
+    trade.side = event.side
+    trade.off_market = 1 if event.flags & _OFF_MARKET != 0 else 0
+    last.trades += 1
+    last.last_trade_tick = event.price_tick
+    last.has_trades = 1
+
+
+@kernel
+def _take_value(last: Any, event: Any) -> None:
+    """Keep what an event says of the instrument."""
+    if event.kind == _MARK:
+        last.mark_price = event.value
+    elif event.kind == _INDEX:
+        last.index_price = event.value
+    elif event.kind == _FUNDING:
+        last.funding_rate = event.value
+        last.next_funding_ts = event.sequence
+    elif event.kind == _OPEN_INTEREST:
+        last.open_interest = event.value
+    elif event.kind == _VOLUME:
+        last.volume_24h = event.value
+    elif event.kind == _TURNOVER:
+        last.turnover_24h = event.value
 
 
 @kernel
