@@ -30,7 +30,7 @@ def recorded_rows(path: Path, *, interval_ms: float) -> dict[str, TableBatch]:
         raise CaptureError(f"Expected frames of Binance in {path}, was none; name another.")
     feed = MarketFeed(found.instruments)
     instrument = feed.instruments[0]
-    market = Market(instrument, Analyzer(instrument, eager=True), stale_after_ms=math.inf)
+    market = Market(instrument, Analyzer(instrument), stale_after_ms=math.inf)
     rows = MarketRows(
         market,
         deltas=True,

@@ -7,7 +7,15 @@ import asyncpg
 import numpy as np
 import pytest
 
-from alphaplus.storage.copy import SIGNATURE, TRAILER, copy_columns, copy_payload
+from alphaplus.storage import copy as copy_module
+from alphaplus.storage.copy import (
+    SIGNATURE,
+    TRAILER,
+    copy_columns,
+    copy_payload,
+    copy_pieces,
+    encode_rows,
+)
 from alphaplus.storage.queries import to_ns
 from alphaplus.storage.tables import NAT, TABLES, TableBatch, Type
 from tests.storage.rows import T0, batch, rows
@@ -139,3 +147,20 @@ def test_no_rows_is_an_empty_stream():
     assert copy_payload([]) == SIGNATURE + TRAILER
     assert copy_payload([batch("trades", 0)]) == SIGNATURE + TRAILER
     assert T0 % 1000 == 0
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_pieces_and_runs_of_columns_make_the_same_stream(table, monkeypatch):
+    """One row at a time, or many; NULL in the same columns of all rows, in some rows, or none."""
+    sent = rows(table, 40)
+    optional = [c.name for c in TABLES[table].columns if c.nullable and c.type is Type.FLOAT8]
+    for name in optional[::3]:
+        sent[name] = np.nan
+    for at, name in enumerate(optional[1::3]):
+        sent[name][at % 20 : 20] = np.nan
+    whole = TableBatch(table, "binance", "BTC-USDT-PERP", sent)
+    one_by_one = b"".join(encode_rows(piece) for piece in whole.pieces(1))
+    assert copy_payload([whole]) == SIGNATURE + one_by_one + TRAILER
+    monkeypatch.setattr(copy_module, "PIECE_BYTES", 7 * sent.itemsize)
+    assert len(list(copy_pieces([whole]))) == 2 + 6
+    assert copy_payload([whole]) == SIGNATURE + one_by_one + TRAILER
