@@ -46,9 +46,14 @@ class Extent:
 
 async def all_series(connection: Any, table: str) -> list[Series]:
     """Return every instrument of which a table has rows, archived or not, ordered."""
-    rows = await connection.fetch(_sql(table, _SERIES))
-    hot = {(row["exchange"], row["symbol"]) for row in rows}
-    return sorted(hot | await archived_series(connection, table))
+    hot = await hot_series(connection, table)
+    return sorted({*hot, *await archived_series(connection, table)})
+
+
+async def hot_series(connection: Any, table: str, partition: str | None = None) -> list[Series]:
+    """Return every instrument of which a table, or one partition of it, has rows, ordered."""
+    rows = await connection.fetch(_sql(table, _SERIES, partition))
+    return sorted((row["exchange"], row["symbol"]) for row in rows)
 
 
 async def series_of(connection: Any, query: HistoryQuery) -> Sequence[Series]:
@@ -71,12 +76,12 @@ async def extent(connection: Any, table: str) -> Extent:
     return Extent(oldest_ns=min(times, default=None), newest_ns=max(times, default=None))
 
 
-def _sql(table: str, select: str) -> str:
+def _sql(table: str, select: str, partition: str | None = None) -> str:
     name = table_of(table).name
     columns = _BEFORE_TIME.get(name, ("exchange", "symbol"))
     names = ", ".join(columns)
     return (_GROUPS + select).format(
-        table=name,
+        table=partition or name,
         names=names,
         places=", ".join(f"found.{column}" for column in columns),
         same=" AND ".join(f"t.{column} = found.{column}" for column in columns),
