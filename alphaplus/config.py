@@ -6,13 +6,22 @@ or from a file, never from the TOML, and are masked in every `repr`.
 """
 
 import difflib
+import math
 import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from alphaplus.errors import ConfigError
 
@@ -34,6 +43,13 @@ def _divides_five_minutes(value: Any) -> float:
     if not 1 <= seconds <= 300 or 300 % seconds:
         raise ValueError(f"Expected 1 to 300 that divides 300, was {value}.")
     return seconds
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 class Section(BaseModel):
@@ -170,6 +186,28 @@ class Storage(Section):
     accepted_log: Path | None = None
     """Folder in which every accepted batch is written down beside the spool, so that a test can
     compare it with the database; unset: it is not."""
+    maintain_every_min: Positive = 10.0
+    """How often the stream job makes partitions, archives closed ones and drops old ones."""
+    partitions_ahead_h: Annotated[float, Field(ge=1, le=168)] = 24.0
+    """How far ahead partitions are made, on plain PostgreSQL."""
+    archive_after_h: Annotated[float, Field(ge=0.25)] | None = None
+    """Age at which partitions are packed, on plain PostgreSQL; unset: 2 hours, or 2 days."""
+    retention: tuple[str, ...] = ()
+    """Days that tables are kept, such as order_book_deltas=30; tables not named: for ever."""
+
+    @field_validator("retention")
+    @classmethod
+    def _check_retention(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            name, _, days = item.partition("=")
+            if not (name and _is_positive(days)):
+                raise ValueError(f"Expected entries like order_book_deltas=30, was {item!r}.")
+        return value
+
+    @property
+    def retention_days(self) -> dict[str, float]:
+        """`retention` by table."""
+        return {name: float(days) for name, _, days in (x.partition("=") for x in self.retention)}
 
 
 class Portfolio(Section):

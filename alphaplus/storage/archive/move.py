@@ -9,36 +9,27 @@ another time.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Final, TypeVar
-
-from asyncpg import exceptions as pg
+from typing import Any, Final
 
 from alphaplus.errors import StorageError
 from alphaplus.rows import join_rows
 from alphaplus.storage.archive.blocks import chunk_blocks, delete_blocks, insert_blocks
 from alphaplus.storage.archive.packing import Packer, add_late, verify
 from alphaplus.storage.history_query import HistoryQuery
+from alphaplus.storage.lock_retries import patiently
 from alphaplus.storage.queries import to_ns
 from alphaplus.storage.row_order import key_of
 from alphaplus.storage.series import Series, hot_series
 from alphaplus.storage.series_reader import SeriesReader
 from alphaplus.storage.tables import RowArray, table_of
 
-T = TypeVar("T")
-
 PAGE_BYTES: Final = 8 * 2**20
 LOCK_MS: Final = 900
 """Below the server's deadlock_timeout of 1 s: the writer is never the one that is ended."""
-DROP_TRIES: Final = 5
-PAUSE_S: Final = 0.5
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +91,7 @@ async def move_partition(connection: Any, partition: Partition) -> Moved:
             raise StorageError(
                 f"Expected {total} rows in {partition.name}, was {rows} read; it stays as it is."
             )
-        await _patiently(lambda: _drop(connection, partition.name))
+        await patiently(lambda: _drop(connection, partition.name))
     return Moved(
         partition=partition.name,
         rows=rows,
@@ -168,13 +159,3 @@ async def _store(
 async def _drop(connection: Any, name: str) -> None:
     async with connection.transaction():  # a savepoint: a lock that is not had costs only this
         await connection.execute(f'DROP TABLE "{name}"')
-
-
-async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try again while others hold a lock; raises LockNotAvailableError after some times."""
-    for _ in range(DROP_TRIES - 1):
-        try:
-            return await attempt()
-        except pg.LockNotAvailableError:
-            await asyncio.sleep(PAUSE_S)
-    return await attempt()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from alphaplus.errors import StorageError
+from alphaplus.storage import lock_retries
 from alphaplus.storage.archive import block, move, packing
 from alphaplus.storage.archive.move import move_partition
 from alphaplus.storage.tables import TABLES
@@ -138,7 +139,7 @@ async def test_rows_that_are_not_ours_stay_where_they_are(connection, size):
 
 async def test_a_reader_holds_up_the_drop_and_loses_nothing(dsn, connection, monkeypatch):
     monkeypatch.setattr(move, "LOCK_MS", 50)
-    monkeypatch.setattr(move, "PAUSE_S", 0.01)
+    monkeypatch.setattr(lock_retries, "PAUSE_S", 0.01)
     partition = await partition_of(connection, TABLE)
     await insert(connection, sent_batch(TABLE, 50))
     reader = await asyncpg.connect(dsn)
@@ -170,7 +171,7 @@ async def test_a_writer_that_comes_late_waits_and_its_rows_are_kept(dsn, connect
         await asyncio.sleep(0.1)  # it is at the partition's door by now
 
     monkeypatch.setattr(move, "_store", store)
-    monkeypatch.setattr(move, "DROP_TRIES", 1)
+    monkeypatch.setattr(lock_retries, "TRIES", 1)
     try:
         with pytest.raises(asyncpg.LockNotAvailableError):
             await move_partition(connection, partition)
