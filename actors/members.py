@@ -15,6 +15,8 @@ class Member:
 
     handle: Any
     life: Any = None
+    store: str = ""
+    """The name of the store that takes its rows; empty if it has none."""
 
 
 @dataclass(slots=True)
@@ -26,22 +28,23 @@ class FeedMember(Member):
 
 @dataclass(slots=True)
 class FleetMembers:
-    """Everyone; feeds by the name of their actor, symbols by their own."""
+    """Everyone; stores and feeds by the name of their actor, symbols by their own."""
 
     portfolio: Member
-    store: Member
+    stores: dict[str, Member]
     feeds: dict[str, FeedMember] = field(default_factory=dict)
     symbols: dict[str, Member] = field(default_factory=dict)
 
     async def join_symbol(self, member: Member) -> None:
-        """Have a symbol's actor tell this board and this store."""
-        await in_time(member.handle.start.remote(self.portfolio.life, self.store.life))
+        """Have a symbol's actor tell this board and its store."""
+        store = self.stores[member.store].life
+        await in_time(member.handle.start.remote(self.portfolio.life, store))
 
     async def join_feed(self, member: FeedMember) -> dict[str, Any]:
         """Have a feed send to the symbols' actors of now; returns where it was told to send."""
         routes = {symbol: self.symbols[symbol].life for symbol in member.symbols}
         member.life = await in_time(
-            member.handle.start.remote(self.portfolio.life, routes, self.store.life),
+            member.handle.start.remote(self.portfolio.life, routes, self.stores[member.store].life),
             FEED_START_TIMEOUT_S,
         )
         return routes

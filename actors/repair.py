@@ -29,7 +29,6 @@ class Repairs:
     def __init__(
         self,
         fleet: FleetMembers,
-        store_name: str,
         *,
         silent_after_s: float = SILENT_AFTER_S,
         clock: Callable[[], int] = time.time_ns,
@@ -37,7 +36,6 @@ class Repairs:
         self.count = 0
         """Members that were found to live anew."""
         self._fleet = fleet
-        self._store_name = store_name
         self._silent_after_ns = int(silent_after_s * 1e9)
         self._clock = clock
         self._began = clock()
@@ -68,7 +66,7 @@ class Repairs:
         """Return the names of members that may be new lives."""
         fleet = self._fleet
         everyone = {
-            self._store_name,
+            *fleet.stores,
             *fleet.feeds,
             *(names.symbol_name(symbol) for symbol in fleet.symbols),
         }
@@ -96,21 +94,23 @@ class Repairs:
 
     def _repair(self, name: str) -> Coroutine[Any, Any, None]:
         fleet = self._fleet
-        if name == self._store_name:
-            return self._repair_store()
+        if name in fleet.stores:
+            return self._repair_store(name, fleet.stores[name])
         if name in fleet.feeds:
             return self._repair_feed(name, fleet.feeds[name])
         symbol = next(s for s in fleet.symbols if names.symbol_name(s) == name)
         return self._repair_symbol(name, symbol, fleet.symbols[symbol])
 
-    async def _repair_store(self) -> None:
+    async def _repair_store(self, name: str, store: Member) -> None:
         fleet = self._fleet
-        self._unjoined.discard(self._store_name)
-        life = await in_time(fleet.store.handle.start.remote(fleet.portfolio.life))
-        if life != fleet.store.life:
-            self._say(self._store_name)
-            fleet.store.life = life
-            self._unjoined |= {*fleet.feeds, *map(names.symbol_name, fleet.symbols)}
+        self._unjoined.discard(name)
+        life = await in_time(store.handle.start.remote(fleet.portfolio.life))
+        if life != store.life:
+            self._say(name)
+            store.life = life
+            writing = [(names.symbol_name(symbol), who) for symbol, who in fleet.symbols.items()]
+            writing += fleet.feeds.items()
+            self._unjoined |= {who for who, member in writing if member.store == name}
 
     async def _repair_symbol(self, name: str, symbol: str, member: Member) -> None:
         was_unjoined = name in self._unjoined

@@ -32,12 +32,12 @@ from alphaplus.instruments import Instrument
 from alphaplus.leverage.dynamic_leverage import LeverageParameters
 from alphaplus.portfolio.advice import AdviceSettings
 from alphaplus.portfolio.desk_settings import DeskSettings
+from alphaplus.storage.spool_folders import SPOOL, spools_left
 from alphaplus.streams import StreamKeys, Transport
 
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S: Final = 1.0
-STORE_SHARD: Final = 0
 PORTFOLIO_CALLS: Final = 4
 """Questions to the portfolio at once, so that a model that is being built holds up no other."""
 
@@ -72,10 +72,13 @@ class Supervisor:
         instruments: list[Instrument] = await first.handle.instruments.remote()
         self._progress = "starting portfolio and store"
         fleet = self._fleet = FleetMembers(
-            portfolio=self._create_portfolio(instruments), store=self._create_store()
+            portfolio=self._create_portfolio(instruments), stores=self._create_stores()
         )
         fleet.portfolio.life = await fleet.portfolio.handle.ready.remote()
-        fleet.store.life = await fleet.store.handle.start.remote(fleet.portfolio.life)
+        stores = fleet.stores.values()
+        lives = await _all(store.handle.start.remote(fleet.portfolio.life) for store in stores)
+        for store, life in zip(stores, lives, strict=True):
+            store.life = life
         await self._create_symbols(fleet, instruments)
         wanted = [item.symbol for item in instruments]
         for shard, start in enumerate(range(0, len(wanted), feeds.symbols_per_feed)):
@@ -87,7 +90,6 @@ class Supervisor:
         state_s = self._settings.fleet.state_interval_ms / 1000
         self._repairs = Repairs(
             fleet,
-            names.store_name(STORE_SHARD),
             silent_after_s=max(SILENT_AFTER_S, SILENT_AFTER_S * state_s),
         )
         self._watcher = asyncio.create_task(self._watch(fleet, self._repairs), name="watch")
@@ -120,7 +122,7 @@ class Supervisor:
     async def drain(self) -> dict[str, Any]:
         """Stop the feeds, let queues empty, write every row; return everyone's report."""
         if self._fleet is None:
-            return {"symbols": [], "feeds": [], "store": {}, "portfolio": {}}
+            return {"symbols": [], "feeds": [], "stores": [], "portfolio": {}}
         fleet, self._fleet = self._fleet, None
         for task in (self._watcher, self._sharer):
             if task is not None:
@@ -137,15 +139,17 @@ class Supervisor:
             "symbol", (s.handle.drain.remote(timeout_s / 2) for s in fleet.symbols.values())
         )
         self._progress = "writing rows"
-        store = await fleet.store.handle.drain.remote(timeout_s)
+        stores = await _survivors(
+            "store", (s.handle.drain.remote(timeout_s) for s in fleet.stores.values())
+        )
         portfolios = await _survivors("portfolio", [fleet.portfolio.handle.report.remote()])
-        await fleet.store.handle.close.remote()
+        await _survivors("store", (s.handle.close.remote() for s in fleet.stores.values()))
         self._progress = "drained"
         times = os.times()
         return {
             "feeds": feeds,
             "symbols": symbols,
-            "store": store,
+            "stores": stores,
             "portfolio": portfolios[0] if portfolios else {},
             "supervisor": {"pid": os.getpid(), "cpu_s": times.user + times.system},
             "repairs": self._repaired(),
@@ -170,7 +174,7 @@ class Supervisor:
             FeedOptions.from_settings(settings, self._venue_url),
             self._transport.keys,
         )
-        return FeedMember(handle)
+        return FeedMember(handle, store=self._store_for(shard))
 
     def _create_portfolio(self, instruments: Sequence[Instrument]) -> Member:
         settings, fleet = self._settings, self._settings.fleet
@@ -188,14 +192,20 @@ class Supervisor:
             )
         )
 
-    def _create_store(self) -> Member:
+    def _create_stores(self) -> dict[str, Member]:
+        """Create the writers, and one for every spool that an earlier fleet of more has left."""
+        storage = self._settings.storage
+        shards = {*range(storage.writers), *spools_left(storage.data_dir / SPOOL)}
+        return {names.store_name(shard): self._create_store(shard) for shard in sorted(shards)}
+
+    def _create_store(self, shard: int) -> Member:
         storage, fleet = self._settings.storage, self._settings.fleet
-        options = _options(names.store_name(STORE_SHARD), fleet.store_cpus, fleet.store_memory_mb)
+        options = _options(names.store_name(shard), fleet.store_cpus, fleet.store_memory_mb)
         return Member(
             StoreActor.options(**options).remote(
-                STORE_SHARD,
+                shard,
                 self._dsn,
-                storage.data_dir / "spool" / str(STORE_SHARD),
+                storage.data_dir / SPOOL / str(shard),
                 self._transport,
                 flush_rows=storage.flush_rows,
                 flush_ms=storage.flush_ms,
@@ -204,6 +214,10 @@ class Supervisor:
                 log_level=self._settings.log.level,
             )
         )
+
+    def _store_for(self, place: int) -> str:
+        """Return the name of the store for the rows of the actor at a place in the order."""
+        return names.store_name(place % self._settings.storage.writers)
 
     async def _create_symbols(self, fleet: FleetMembers, instruments: Sequence[Instrument]) -> None:
         """Start the symbols' actors in waves: the first alone, as it compiles what the others
@@ -215,7 +229,11 @@ class Supervisor:
         while wanted:
             now, wanted = wanted[:wave], wanted[wave:]
             wave = self._settings.fleet.start_wave
-            members = {symbol: self._create_symbol(symbol, by_symbol[symbol]) for symbol in now}
+            first = len(fleet.symbols)
+            members = {
+                symbol: self._create_symbol(symbol, by_symbol[symbol], first + place)
+                for place, symbol in enumerate(now)
+            }
             lives = await _all(member.handle.ready.remote() for member in members.values())
             for (symbol, member), life in zip(members.items(), lives, strict=True):
                 member.life = life
@@ -223,13 +241,14 @@ class Supervisor:
             await _all(fleet.join_symbol(member) for member in members.values())
             self._progress = f"{len(fleet.symbols)} of {len(by_symbol)} symbols"
 
-    def _create_symbol(self, symbol: str, instruments: list[Instrument]) -> Member:
+    def _create_symbol(self, symbol: str, instruments: list[Instrument], place: int) -> Member:
         fleet = self._settings.fleet
         options = _options(names.symbol_name(symbol), fleet.symbol_cpus, fleet.symbol_memory_mb)
         return Member(
             SymbolActor.options(**options).remote(
                 symbol, instruments, _symbol_options(self._settings), self._transport
-            )
+            ),
+            store=self._store_for(place),
         )
 
     async def _watch(self, fleet: FleetMembers, repairs: Repairs) -> None:

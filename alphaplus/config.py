@@ -178,6 +178,9 @@ class Storage(Section):
     snapshot_interval_ms: Positive = 1000.0
     snapshot_depth: Annotated[int, Field(ge=1, le=20)] = 20
     analysis_interval_ms: Positive = 1000.0
+    writers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Actors among which the rows of all symbols are divided, each with its spool and connection;
+    one writes over 100,000 rows a second."""
     flush_rows: Count = 10_000
     """Rows that go to the database at once, at the latest."""
     flush_ms: Positive = 500.0

@@ -23,6 +23,7 @@ from alphaplus.log import set_up_logging
 from alphaplus.risk.history_folder import find_files
 from alphaplus.storage.connection import connect
 from alphaplus.storage.queries import to_ns
+from alphaplus.storage.spool_folders import SPOOL
 from alphaplus.storage.writer import Writer
 from jobs.arguments import finish, parser, settings_of
 from jobs.backfill_exchange import load_exchange
@@ -68,7 +69,7 @@ async def _load(
     span: tuple[int, int],
 ) -> dict[str, Any]:
     """Load into the database of `services`; returns the counts."""
-    spool = settings.storage.data_dir / "spool" / "backfill"
+    spool = settings.storage.data_dir / SPOOL / "backfill"
     async with Writer(services.dsn, spool, flush_rows=settings.storage.flush_rows) as writer:
         store = BackfillStore(writer)
         if folder is not None:

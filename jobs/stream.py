@@ -173,8 +173,8 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
     starting = _merged(item["starting_latencies"] for item in symbols)
     of_book = _merged(item["book_latencies"] for item in symbols)
     counts = {name: int(total[name].sum()) for name in COUNTERS}
-    feeds, store = report["feeds"], report["store"]
-    fleet = [*symbols, *feeds, store, report["portfolio"], report.get("supervisor", {})]
+    feeds, stores = report["feeds"], report["stores"]
+    fleet = [*symbols, *feeds, *stores, report["portfolio"], report.get("supervisor", {})]
     times = os.times()
     return {
         "symbols": len(symbols),
@@ -186,10 +186,10 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
         "bad_frames": sum(feed["bad_frames"] for feed in feeds),
         "dropped": counts["dropped"] + sum(feed["dropped_events"] for feed in feeds),
         "rows_sent": sum(item["rows_sent"] for item in (*symbols, *feeds)),
-        "rows_accepted": store.get("rows_accepted", 0),
-        "rows_written": store.get("rows_written", 0),
-        "rows_duplicate": store.get("rows_duplicate", 0),
-        "rows_dead": store.get("rows_dead", 0),
+        "rows_accepted": sum(store["rows_accepted"] for store in stores),
+        "rows_written": sum(store["rows_written"] for store in stores),
+        "rows_duplicate": sum(store["rows_duplicate"] for store in stores),
+        "rows_dead": sum(store["rows_dead"] for store in stores),
         "p50_ms": milliseconds(latencies, 50),
         "p99_ms": milliseconds(latencies, 99),
         "p50_ms_of_book": milliseconds(of_book, 50),
@@ -208,7 +208,7 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
         "cpu_s_by_role": {
             "feeds": round(sum(item["cpu_s"] for item in feeds), 2),
             "symbols": round(sum(item["cpu_s"] for item in symbols), 2),
-            "store": round(store.get("cpu_s", 0.0), 2),
+            "store": round(sum(store["cpu_s"] for store in stores), 2),
             "portfolio": round(report["portfolio"].get("cpu_s", 0.0), 2),
             **{name: item["cpu_s"] for name, item in usage.items()},
         },

@@ -12,7 +12,7 @@ from actors import names
 from actors.members import FeedMember, FleetMembers, Member
 from actors.repair import Repairs
 
-STORE = names.store_name(0)
+STORE, OTHER = names.store_name(0), names.store_name(1)
 FEED = names.feed_name("binance", 0)
 SYMBOLS = ("BTC-USDT-PERP", "ETH-USDT-PERP")
 SECOND = 10**9
@@ -60,16 +60,17 @@ class World:
         self.now = 100 * SECOND
         self.actors = {n: Actor(n) for n in (names.PORTFOLIO, STORE, FEED, *SYMBOLS)}
         self.last_heard = {
-            name: self.now for name in (STORE, FEED, *map(names.symbol_name, SYMBOLS))
+            name: self.now for name in (STORE, OTHER, FEED, *map(names.symbol_name, SYMBOLS))
         }
         self.portfolio.heard_by_it = lambda: dict(self.last_heard)
+        other = Actor(OTHER)
         self.fleet = FleetMembers(
             Member(self.portfolio, self.portfolio.life),
-            Member(self.store, self.store.life),
-            {FEED: FeedMember(self.feed, self.feed.life, SYMBOLS)},
-            {s: Member(self.actors[s], self.actors[s].life) for s in SYMBOLS},
+            {STORE: Member(self.store, self.store.life), OTHER: Member(other, other.life)},
+            {FEED: FeedMember(self.feed, self.feed.life, STORE, SYMBOLS)},
+            {s: Member(self.actors[s], self.actors[s].life, STORE) for s in SYMBOLS},
         )
-        self.repairs = Repairs(self.fleet, STORE, clock=lambda: self.now)
+        self.repairs = Repairs(self.fleet, clock=lambda: self.now)
 
     portfolio = property(lambda self: self.actors[names.PORTFOLIO])
     store = property(lambda self: self.actors[STORE])
@@ -89,7 +90,10 @@ class World:
     def assert_joined(self) -> None:
         """Everyone knows the living: who does not is told by somebody who was there."""
         fleet = self.fleet
-        assert (fleet.portfolio.life, fleet.store.life) == (self.portfolio.life, self.store.life)
+        assert (fleet.portfolio.life, fleet.stores[STORE].life) == (
+            self.portfolio.life,
+            self.store.life,
+        )
         assert fleet.feeds[FEED].life == self.feed.life
         for name in SYMBOLS:
             assert fleet.symbols[name].life == self.actors[name].life
@@ -192,3 +196,15 @@ async def test_a_new_store_is_told_to_everyone(world: World) -> None:
         assert actor.told["start"][-1][-1] == world.store.life
     world.assert_joined()
     assert world.repairs.count == 1
+
+
+async def test_a_new_store_is_told_to_those_alone_whose_rows_it_takes(world: World) -> None:
+    other = SYMBOLS[1]
+    world.fleet.symbols[other].store = OTHER
+    before = len(world.actors[other].told.get("start", []))
+    world.store.die()
+    world.speak(STORE, OTHER)
+    await world.round()
+    await world.round()
+    assert world.symbol.told["start"][-1][-1] == world.store.life
+    assert len(world.actors[other].told.get("start", [])) == before

@@ -27,7 +27,7 @@ def test_history_and_tiers_come_by_themselves(cluster: None, database: str, tmp_
         assert book.table(fleet.symbols[1]).tiers[0].max_leverage == 125
         report = fleet.drain()
     assert report["feeds"][0]["rows_sent"] > 2 * 478
-    assert report["store"]["rows_dead"] == 0
+    assert sum(item["rows_dead"] for item in report["stores"]) == 0
 
 
 def _candles(dsn: str, symbols: list[str]) -> int:

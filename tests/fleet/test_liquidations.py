@@ -45,7 +45,7 @@ def test_map_grows_from_the_venues_events_and_is_stored(
             for level in near["levels"]:
                 assert (level["price_level"] < near["mark_price"]) == (level["side"] == "long")
         report = fleet.drain()
-    assert report["store"]["rows_dead"] == 0
+    assert sum(item["rows_dead"] for item in report["stores"]) == 0
     levels, assumptions = asyncio.run(_stored(database, symbol))
     assert levels
     known = {row["id"]: json.loads(row["assumptions"]) for row in assumptions}

@@ -31,7 +31,8 @@ def test_the_fleet_ends_with_the_books_of_the_replay(
         "--symbols=2",
         f"--speed={SPEED}",
     ]
-    with running_fleet(database, tmp_path, arguments) as fleet:
+    two = {"data_dir": tmp_path, "writers": 2}  # what one symbol sends, and what the other does
+    with running_fleet(database, tmp_path, arguments, storage=two) as fleet:
         assert fleet.symbols[0] == "BTC-USDT-PERP"
         until(lambda: _has_ended(fleet.venue("/control/state")), timeout_s=120)
         for symbol in fleet.symbols:
@@ -56,7 +57,9 @@ def test_the_fleet_ends_with_the_books_of_the_replay(
         # Depth that came before the first ticker was subscribed to cannot be judged.
         assert state["audit_equal"] > 0.95 * expected.audit.equal
         assert state["level_updates"] == expected.level_updates + SNAPSHOT_LEVELS
-    store = report["store"]
+    assert all(store["rows_written"] for store in report["stores"])
+    counts = ("rows_accepted", "rows_written", "rows_dead")
+    store = {name: sum(store[name] for store in report["stores"]) for name in counts}
     sent = sum(item["rows_sent"] for item in (*report["symbols"], *report["feeds"]))
     assert store["rows_accepted"] == sent
     assert store["rows_written"] == sent
