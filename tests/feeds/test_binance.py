@@ -74,7 +74,7 @@ def level_lists(draw: st.DrawFn) -> tuple[Instrument, list[list[str]]]:
         tick_size=ticks * Decimal(1).scaleb(-price_decimals),
         lot_size=Decimal(1).scaleb(-size_decimals),
     )  # fmt: skip
-    zeros = st.sampled_from([draw(st.integers(0, 4))] * 9 + [0, 1, 9])
+    zeros = st.sampled_from([draw(st.integers(0, 9))] * 9 + [0, 1, 9])
     whole = draw(st.integers(0, 10**7))
     levels = []
     for _ in range(draw(st.integers(1, 12))):

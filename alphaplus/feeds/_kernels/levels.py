@@ -42,6 +42,9 @@ from alphaplus.jit import borrowing_kernel
 _BETWEEN_NUMBERS: Final = Word(int.from_bytes(b'","', "little"))
 _BETWEEN_LEVELS: Final = Word(int.from_bytes(b'"],["', "little"))
 _END_OF_LEVEL: Final = Word(int.from_bytes(b'"]', "little"))
+_BYTES_AHEAD: Final = 1024
+_ROWS_AHEAD: Final = 48
+"""How far ahead memory is asked for: some 40 levels, or half a microsecond."""
 
 
 @borrowing_kernel
@@ -67,6 +70,16 @@ def _read_level(buffer: Bytes, at: int, decimals: int, tick_units: int) -> tuple
     if byte_at(buffer, at) != CLOSE_LIST:
         return -SYNTAX, 0, 0.0
     return at + 1, tick, quantity
+
+
+@borrowing_kernel
+def _zeros_and(zeros: int, behind: Word, length: int) -> tuple[Word, Word]:
+    """Return up to eight bytes, as a mask and text: zeros, and the text of a length behind them."""
+    text = ZERO_DIGITS & FIRST_BYTES[zeros]
+    if zeros < 8:
+        text |= behind << Word(8 * zeros)
+    mask = FIRST_BYTES[min(zeros + length, 8)]
+    return mask, text & mask
 
 
 @borrowing_kernel
@@ -104,7 +117,8 @@ def _read_usual_levels(
         or byte_at(buffer, at + 1) != QUOTE
         or whole == 0
         or whole + point > 8
-        or counted + kept > 8
+        or not 1 <= counted + kept <= 8
+        or size_kept > 7
         or (point == 1) != (fraction > 0)
         or (size_point == 1) != (size_fraction > 0)
         or whole + decimals > MAX_DIGITS
@@ -113,46 +127,58 @@ def _read_usual_levels(
     to_behind = to_fraction - counted
     front = FIRST_BYTES[counted]
     back = FIRST_BYTES[counted + kept] ^ front
-    shift = Word(32 - 4 * (counted + kept))
+    shift = Word(64 - 8 * (counted + kept))
     exact = (FIRST_BYTES[to_fraction] ^ FIRST_BYTES[whole]) | (FIRST_BYTES[whole] ^ front)
     layout = word_at(buffer, start) & exact
-    zeros = FIRST_BYTES[fraction - kept]
     scale = TENS[decimals - kept]
     tick_units = market.tick_units
+    # Zeros and the text behind them are compared as one word; what it has no room for, once more.
+    zeros = fraction - kept
+    between_mask, between = _zeros_and(zeros, _BETWEEN_NUMBERS, 3)
     to_size_zeros = size_point + size_kept
-    size_zeros = FIRST_BYTES[size_fraction - size_kept]
+    size_zeros = size_fraction - size_kept
+    next_mask, next_text = _zeros_and(size_zeros, _BETWEEN_LEVELS, 5)
+    end_mask, end_text = _zeros_and(size_zeros, _END_OF_LEVEL, 2)
+    most_digits = Word(8 - size_kept)
     divisor = FLOAT_TENS[size_kept]
     marks = marks_of(EVENT_DEPTH, side, 0)
     while row < events.size - SPARE_ROWS:
-        prefetch(buffer, Word(start + 1024))
-        prefetch_to_write(events, Word(row + 48))
+        prefetch(buffer, Word(start + _BYTES_AHEAD))
+        prefetch_to_write(events, Word(row + _ROWS_AHEAD))
         head = word_at(buffer, start)
         price = (head & front) | (word_at(buffer, start + to_behind) & back)
-        price = ((price ^ ZERO_DIGITS) << shift) << shift
+        price = (price ^ ZERO_DIGITS) << shift
         if (
             head & exact != layout
-            or others_in(price) != Word(0)
-            or (word_at(buffer, start + to_zeros) ^ ZERO_DIGITS) & zeros != Word(0)
-            or word_at(buffer, start + to_quote) & FIRST_BYTES[3] != _BETWEEN_NUMBERS
+            or word_at(buffer, start + to_zeros) & between_mask != between
+            or (
+                zeros > 5 and word_at(buffer, start + to_quote) & FIRST_BYTES[3] != _BETWEEN_NUMBERS
+            )
         ):
             return at, row
         place = start + first
         head = word_at(buffer, place)
         digits = digits_in(head ^ ZERO_DIGITS)
-        if digits == 0 or digits + size_kept > 8 or byte_at(buffer, place + digits) != size_stop:
+        if (
+            Word(digits - 1) >= most_digits  # none wraps around
+            or byte_at(buffer, place + digits) != size_stop
+        ):
             return at, row
         front_of_size = FIRST_BYTES[digits]
         size = (head & front_of_size) | (word_at(buffer, place + size_point) & ~front_of_size)
-        size_shift = Word(32 - 4 * (digits + size_kept))
-        size = ((size ^ ZERO_DIGITS) << size_shift) << size_shift
-        place += digits + to_size_zeros
-        if others_in(size) != Word(0) or (
-            word_at(buffer, place) ^ ZERO_DIGITS
-        ) & size_zeros != Word(0):
+        size = (size ^ ZERO_DIGITS) << Word(64 - 8 * (digits + size_kept))
+        if others_in(price) | others_in(size) != Word(0):
             return at, row
-        place += size_fraction - size_kept
+        place += digits + to_size_zeros
         tail = word_at(buffer, place)
-        if tail & FIRST_BYTES[2] != _END_OF_LEVEL:
+        place += size_zeros
+        goes_on = tail & next_mask == next_text
+        if size_zeros > 3:
+            goes_on &= word_at(buffer, place) & FIRST_BYTES[5] == _BETWEEN_LEVELS
+        if not goes_on and (
+            tail & end_mask != end_text
+            or (size_zeros > 6 and word_at(buffer, place) & FIRST_BYTES[2] != _END_OF_LEVEL)
+        ):
             return at, row
         tick = eight_digits(price) * scale
         if tick_units != 1:
@@ -166,7 +192,7 @@ def _read_usual_levels(
         event.marks = marks
         row += 1
         at = place + 2
-        if tail & FIRST_BYTES[5] != _BETWEEN_LEVELS:
+        if not goes_on:
             return at, row
         start = place + 5
     return at, row
