@@ -38,8 +38,9 @@ def count_messages(events: Records) -> int:
     """Return how many messages a batch completes at most."""
     count = 0
     for i in range(len(events)):
-        kind = events[i].kind
-        count += kind == _END or (kind == _DEPTH and events[i].flags & _LAST != 0)
+        event = events[np.uint64(i)]
+        prefetch(events, np.uint64(i + _AHEAD))
+        count += event.kind == _END or (event.kind == _DEPTH and event.flags & _LAST != 0)
     return count
 
 
