@@ -338,7 +338,8 @@ class Writer:
                 self._count(retried=group.rows)
                 continue
             except _BAD_DATA as error:
-                await self._bisect(group, str(error))
+                # Its other lines repeat the row, which the dead letter has.
+                await self._bisect(group, str(error).splitlines()[0])
                 return
             except (*LOST, pg.PostgresError, StorageError) as error:
                 # The batch is ambiguous now: it may have been committed. A new connection finds

@@ -1,26 +1,22 @@
-"""The writer: accepted once is stored once, whatever is killed, and bad rows hurt no others."""
+"""The writer: accepted once is stored once, whatever fails, and bad rows hurt no others.
+
+What happens when it or the server is killed: tests/benchmarks/test_crash_benchmark.py.
+"""
 
 import asyncio
 import json
 import os
-import signal
-import sys
-from pathlib import Path
 
-import asyncpg
 import numpy as np
-import psutil
 import pytest
 
 from alphaplus.errors import StorageError
 from alphaplus.storage import queries
-from alphaplus.storage.migrations import migrate
 from alphaplus.storage.spool import Spool
 from alphaplus.storage.tables import TABLES, TableBatch
 from alphaplus.storage.writer import MAX_NEW_CHUNKS, Writer, _once
-from tests.storage import kill_writer
 from tests.storage.rows import T0, batch, rows
-from tests.storage.servers import chunks_of, execute, rows_in_default, small, with_options
+from tests.storage.servers import chunks_of, execute, rows_in_default, with_options
 
 pytestmark = pytest.mark.db
 
@@ -230,69 +226,6 @@ async def test_oversized_batch_is_refused_whole(dsn, connection, tmp_path):
         assert writer.stats.spool_bytes == 0
 
 
-def kill_tree(pid):
-    """SIGKILL a server and all its processes, as when the machine takes them."""
-    process = psutil.Process(pid)
-    for one in [process, *process.children(recursive=True)]:
-        try:
-            one.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
-async def test_kills_of_writer_and_server_lose_and_repeat_nothing(open_dir, tmp_path):
-    """Two kills of each in mid-stream, at points that move; then one replay to the end."""
-    server = small(open_dir / "killed")
-    dsn = server.start()
-    log = tmp_path / "accepted"
-    log.touch()
-    try:
-        await migrate(dsn)
-
-        async def spawn():
-            return await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "tests.storage.kill_writer", dsn, str(tmp_path / "spool"), str(log)),
-                cwd=Path(kill_writer.__file__).parents[2],
-            )
-
-        async def accepted(more):
-            goal = log.read_text().count("\n") + more
-            await until(lambda: log.read_text().count("\n") >= goal)
-
-        for kill in range(2):
-            writer = await spawn()
-            await accepted(40 + 17 * kill)
-            assert writer.returncode is None
-            kill_tree(server.pid)
-            await accepted(20)
-            await asyncio.to_thread(server.start)
-            await accepted(30 + 11 * kill)
-            writer.send_signal(signal.SIGKILL)
-            await writer.wait()
-        async with Writer(dsn, tmp_path / "spool") as replay:
-            await replay.drain()
-            assert balanced(replay.stats)
-            assert replay.stats.dead == 0
-        await verify(dsn, [int(line.split()[0]) for line in log.read_text().splitlines()])
-    finally:
-        server.stop()
-
-
-async def verify(dsn, starts):
-    """Every accepted row is there, and no batch that was not whole."""
-    wanted = {start + n for start in starts for n in range(kill_writer.ROWS)}
-    connection = await asyncpg.connect(dsn)
-    for table in kill_writer.TABLES:
-        found = [r["seq"] for r in await connection.fetch(f"SELECT seq FROM {table}")]
-        assert len(found) == len(set(found)), "no row twice"
-        assert wanted <= set(found), "no accepted row is missing"
-        # A batch that was being accepted when the writer died may be there, but only whole.
-        extra = set(found) - wanted
-        assert len(extra) in (0, kill_writer.ROWS, 2 * kill_writer.ROWS)
-    await connection.close()
-
-
 async def test_outage_at_the_start_is_one_sentence(tmp_path):
     with pytest.raises(StorageError, match="cannot be reached"):
         await Writer("postgresql://me:pw@127.0.0.1:1/db", tmp_path).start()
@@ -313,9 +246,7 @@ async def test_closed_while_degraded_keeps_the_rows(dsn, tmp_path):
 
 
 async def test_a_patient_writer_takes_rows_before_there_is_a_database(connection, dsn, tmp_path):
-    port = "port=5432"
-    assert port in dsn
-    writer = Writer(dsn.replace(port, "port=5433"), tmp_path)
+    writer = Writer("postgresql://alphaplus@127.0.0.1:1/alphaplus", tmp_path)
     with pytest.raises(StorageError):
         await writer.start()
     await writer.start(patient=True)
