@@ -30,12 +30,15 @@ class Repairs:
         self,
         fleet: FleetMembers,
         *,
+        on_new_symbol: Callable[[str], None] | None = None,
         silent_after_s: float = SILENT_AFTER_S,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        """`on_new_symbol` hears of each symbol whose actor lives anew."""
         self.count = 0
         """Members that were found to live anew."""
         self._fleet = fleet
+        self._on_new_symbol = on_new_symbol
         self._silent_after_ns = int(silent_after_s * 1e9)
         self._clock = clock
         self._began = clock()
@@ -121,6 +124,8 @@ class Repairs:
             member.life = life
             self._unrouted.add(symbol)
             was_unjoined = True
+            if self._on_new_symbol is not None:
+                self._on_new_symbol(symbol)
         if was_unjoined:
             await self._fleet.join_symbol(member)
         if symbol in self._unrouted:

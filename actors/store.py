@@ -12,6 +12,9 @@ import ray
 from actors import names
 from alphaplus.errors import StorageError, StreamClosed
 from alphaplus.storage.accepted_log import AcceptedLog
+from alphaplus.storage.latest_rows import LatestRows
+from alphaplus.storage.newest_stored import stored_rows
+from alphaplus.storage.read_pool import ReadPool
 from alphaplus.storage.tables import TableBatch
 from alphaplus.storage.writer import Writer
 from alphaplus.streams import Endpoint, LatestSender, RowBatch, RowReceiver, Transport
@@ -55,6 +58,7 @@ class Store:
             max_spool_bytes=int(max_spool_mb * 1e6),
         )
         self._accepted = None if accepted_log is None else AcceptedLog(accepted_log)
+        self._reads = ReadPool(dsn, size=1)
         self._receiver = RowReceiver(transport)
         self._board: LatestSender | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,6 +88,15 @@ class Store:
         await self._writer.drain(timeout_s)
         return self.report()
 
+    async def newest(self, exchange: str, symbol: str, count: int) -> list[LatestRows]:
+        """Return the newest rows of an instrument of each table that its actor keeps some of.
+
+        Whatever was accepted before is in the database by then. Raises StorageError.
+        """
+        await self._writer.catch_up()
+        async with self._reads.connection() as connection:
+            return await stored_rows(connection, exchange, symbol, count)
+
     def report(self) -> dict[str, Any]:
         """Return the writer's counters and this process's costs."""
         times = os.times()
@@ -98,6 +111,7 @@ class Store:
         await self._writer.close()
         if self._accepted is not None:
             self._accepted.close()
+        await self._reads.close()
 
     async def _receive(self) -> None:
         while True:

@@ -22,6 +22,7 @@ from actors import names
 from actors.feed import FeedActor, FeedOptions
 from actors.members import FeedMember, FleetMembers, Member, in_time
 from actors.portfolio import PortfolioRiskActor
+from actors.refill import Refill
 from actors.repair import SILENT_AFTER_S, Repairs
 from actors.store import StoreActor
 from actors.symbol import SymbolActor, SymbolOptions
@@ -57,6 +58,7 @@ class Supervisor:
         self._fleet: FleetMembers | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._sharer: asyncio.Task[None] | None = None
+        self._refill: Refill | None = None
         self._progress = "created"
         self._repairs: Repairs | None = None
         self._is_measuring = False
@@ -88,8 +90,10 @@ class Supervisor:
             await fleet.join_feed(member)
         self._progress = "running"
         state_s = self._settings.fleet.state_interval_ms / 1000
+        refill = self._refill = Refill(instruments, fleet, self._settings.storage.latest_rows)
         self._repairs = Repairs(
             fleet,
+            on_new_symbol=refill.begin,
             silent_after_s=max(SILENT_AFTER_S, SILENT_AFTER_S * state_s),
         )
         self._watcher = asyncio.create_task(self._watch(fleet, self._repairs), name="watch")
@@ -97,6 +101,8 @@ class Supervisor:
         self._sharer = asyncio.create_task(
             tiers.run(first.handle.tiers.remote, fleet.portfolio, fleet.symbols), name="tiers"
         )
+        for symbol in fleet.symbols:
+            refill.begin(symbol)
         return {"symbols": wanted}
 
     async def progress(self) -> str:
@@ -129,6 +135,8 @@ class Supervisor:
                 task.cancel()
         if self._repairs is not None:
             await self._repairs.stop()
+        if self._refill is not None:
+            self._refill.cancel()
         timeout_s = self._settings.fleet.drain_timeout_s
         self._progress = "stopping feeds"
         feeds = await _survivors(
@@ -305,6 +313,7 @@ def _symbol_options(settings: Settings) -> SymbolOptions:
         snapshot_interval_ms=storage.snapshot_interval_ms,
         analysis_interval_ms=storage.analysis_interval_ms,
         flush_ms=storage.flush_ms,
+        latest_rows=storage.latest_rows,
         max_unacked_rows=settings.streams.max_unacked_rows,
         log_level=settings.log.level,
     )

@@ -31,6 +31,7 @@ from alphaplus.instruments import Instrument
 from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.leverage.tiers import TierTable
+from alphaplus.storage.latest_rows import LatestOfMarket, LatestRows
 from alphaplus.storage.market_rows import MarketRows
 from alphaplus.streams import (
     Endpoint,
@@ -66,6 +67,7 @@ class SymbolOptions:
     flush_ms: float
     max_unacked_rows: int
     liquidation_bar_s: float = 60.0
+    latest_rows: int = 0
     log_level: str = "INFO"
 
 
@@ -76,6 +78,7 @@ class _Venue:
     market: Market
     rows: MarketRows
     risk: VenueRisk
+    latest: LatestOfMarket
     told_mid: float = 0.0
     next_state: int = 0
     next_latencies: int = 0
@@ -187,6 +190,22 @@ class Symbol:
         with self._lock:
             return self._find(exchange).risk.liquidation_map(self._clock())
 
+    def latest(self, exchange: str | None, table: str, count: int) -> LatestRows | None:
+        """Return the newest rows that went to the store; None where only the database has them."""
+        with self._lock:
+            venue = self._find(exchange)
+            rows = venue.latest.newest(table, count)
+        if rows is None:
+            return None
+        of = venue.market.instrument
+        return LatestRows(table=table, exchange=of.exchange, symbol=of.symbol, rows=rows)
+
+    def refill(self, stored: Sequence[LatestRows]) -> None:
+        """Put the newest rows of the database before those of this life."""
+        with self._lock:
+            for item in stored:
+                self._find(item.exchange).latest.refill(item.table, item.rows)
+
     def set_tiers(self, exchange: str, table: TierTable) -> None:
         """Build the map of an exchange on these leverage tiers; raises RiskError."""
         with self._lock:
@@ -234,6 +253,7 @@ class Symbol:
                 "book_latencies": of_book.to_bytes(),
                 "starting_latencies": starting.to_bytes(),
                 "rows_sent": self._rows_sent,
+                "latest_bytes": sum(venue.latest.nbytes for venue in self._venues.values()),
                 "rows_refused": sum(venue.refused_rows for venue in self._venues.values()),
                 "holes": self._receiver.counters.holes,
                 "failure": None if self._failure is None else repr(self._failure),
@@ -256,7 +276,7 @@ class Symbol:
         risk = VenueRisk(
             market, stale_after_ms=options.stale_after_ms, bar_s=options.liquidation_bar_s
         )
-        return _Venue(market, rows, risk)
+        return _Venue(market, rows, risk, LatestOfMarket(options.latest_rows))
 
     def _find(self, exchange: str | None) -> _Venue:
         if exchange is None:
@@ -362,6 +382,7 @@ class Symbol:
             for batch in venue.rows.take_all(now) if everything else venue.rows.take(now):
                 if self._store.send(batch.key, batch.rows):
                     self._rows_sent += len(batch)
+                    venue.latest.add(batch.table, batch.rows)
                 else:
                     self._refuse(venue, batch.table, len(batch))
         self._rows_due = min(venue.rows.due for venue in self._venues.values())

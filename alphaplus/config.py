@@ -212,6 +212,9 @@ class Storage(Section):
         """`retention` by table."""
         return {name: float(days) for name, _, days in (x.partition("=") for x in self.retention)}
 
+    latest_rows: Annotated[int, Field(ge=0, le=10_000)] = 1000
+    """Rows of each table and symbol that its actor keeps in memory for queries; 0: none."""
+
 
 class Portfolio(Section):
     """Positions and what is assumed about them."""

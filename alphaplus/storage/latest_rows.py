@@ -60,17 +60,16 @@ class RowRing:
         if self._complete_after is None:
             self._complete_after = int(rows["time"][0])
         kept = rows[-self._capacity :]
-        gone = [rows[: len(rows) - len(kept)]["time"]]
+        gone = rows[: len(rows) - len(kept)]["time"].tolist()
         place = self._count % self._capacity
         first = min(len(kept), self._capacity - place)
         for start, part in ((place, kept[:first]), (0, kept[first:])):
             end = start + len(part)
             full = min(max(self._filled - start, 0), len(part))
-            gone.append(self._rows["time"][start : start + full])
+            gone += self._rows["time"][start : start + full].tolist()
             self._rows[start:end] = part
         self._count += len(kept)
-        times = [int(part.max()) for part in gone if len(part)]
-        self._complete_after = max([self._complete_after, *times])
+        self._complete_after = max([self._complete_after, *gone])
 
     def refill(self, stored: RowArray) -> None:
         """Put the newest rows of the database (at most `capacity`, in order) before all others.

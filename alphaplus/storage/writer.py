@@ -31,7 +31,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -233,11 +233,25 @@ class Writer:
         Raises StorageError after `timeout_s`; the rows then wait in the spool for a later
         writer.
         """
+        await self._wait_until(lambda: not self._opened().pending, timeout_s)
+
+    async def catch_up(self, timeout_s: float = 30.0) -> None:
+        """The same for what has been accepted so far, however much comes meanwhile."""
+        counts = self._counts
+        wanted = counts.accepted + counts.replayed
+
+        def is_settled() -> bool:
+            counts = self._counts
+            return counts.accepted + counts.replayed - self._opened().pending >= wanted
+
+        await self._wait_until(is_settled, timeout_s)
+
+    async def _wait_until(self, is_settled: Callable[[], bool], timeout_s: float) -> None:
         self._draining += 1
         self._full.set()
         try:
             async with asyncio.timeout(timeout_s), self._settled:
-                await self._settled.wait_for(lambda: not self._opened().pending)
+                await self._settled.wait_for(is_settled)
         except TimeoutError:
             stats = self.stats
             raise StorageError(
