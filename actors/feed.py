@@ -18,7 +18,9 @@ import orjson
 import ray
 
 from actors import names
+from actors.environment import set_up_actor_logging
 from actors.feed_history import PAGE_ROWS, FeedHistory, HistoryOptions
+from actors.process_load import ProcessLoad
 from alphaplus.config import Settings
 from alphaplus.errors import FeedError
 from alphaplus.feeds.capture import RawRecorder
@@ -87,12 +89,13 @@ class Feed:
         keys: StreamKeys | None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        logging.basicConfig(level=options.log_level)
         self._name = names.feed_name(options.exchange, shard)
+        set_up_actor_logging(options.log_level, actor=self._name, exchange=options.exchange)
         self._options = options
         self._keys = keys
         self._clock = clock
         self._life = secrets.token_hex(8)
+        self._load = ProcessLoad()
         self._connection: VenueConnection | None = None
         self._feed = MarketFeed([])
         self._index: dict[str, int] = {}
@@ -217,7 +220,8 @@ class Feed:
 
     async def resync(self, exchange: str, symbol: str) -> None:
         """Start a symbol's book again from a snapshot."""
-        log.info("%s: %s:%s asks for a snapshot", self._name, exchange, symbol)
+        told = {"symbol": symbol}
+        log.info("%s: %s:%s asks for a snapshot", self._name, exchange, symbol, extra=told)
         self._forward(self._feed.resync(self._index[symbol], self._clock()))
 
     async def stop(self, timeout_s: float) -> dict[str, Any]:
@@ -324,7 +328,10 @@ class Feed:
             )
         except FeedError as error:
             if not self._stopped:
-                log.error("%s: no snapshot of %s: %s", self._name, instrument.symbol, error)
+                told = {"symbol": instrument.symbol}
+                log.error(
+                    "%s: no snapshot of %s: %s", self._name, instrument.symbol, error, extra=told
+                )
             return
         self._flush()  # updates received before the snapshot are to be seen before it
         ts_recv = self._clock()
@@ -374,6 +381,7 @@ class Feed:
         assert self._board is not None
         while True:
             self._board.send(f"{names.COUNTERS}{self._name}", orjson.dumps(self._counters()))
+            self._board.send(f"{names.LOADS}{self._name}", orjson.dumps(self._told_load()))
             await asyncio.sleep(TELL_EVERY_S)
 
     def _counters(self) -> dict[str, int]:
@@ -389,6 +397,21 @@ class Feed:
             "rate_limited": 0
             if self._connection is None
             else self._connection.counters.rate_limited,
+        }
+
+    def _told_load(self) -> dict[str, Any]:
+        """Return what this process costs, and who keeps it waiting."""
+        return {
+            "ts": self._clock(),
+            **self._load.read(),
+            "exchange": self._options.exchange,
+            "markets": {
+                symbol: {
+                    "backlog_events": self._senders[at].backlog_events,
+                    "dropped_events": self._senders[at].counters.dropped,
+                }
+                for symbol, at in self._index.items()
+            },
         }
 
     def _backlog(self) -> int:

@@ -13,6 +13,7 @@ STATE: Final = "state/"
 LATENCIES: Final = "latencies/"
 COUNTERS: Final = "counters/"
 RISK: Final = "risk/"
+LOADS: Final = "load/"
 """What a value on the way to the portfolio is, as the beginning of its key."""
 
 

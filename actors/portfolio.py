@@ -1,7 +1,6 @@
 """The actor of the portfolio: the board of all latest states, and the positions valued on it."""
 
 import logging
-import math
 import os
 import threading
 import time
@@ -13,7 +12,13 @@ import orjson
 import ray
 
 from actors import names
+from actors.environment import metrics_interval_s, set_up_actor_logging
+from actors.fleet_loads import FleetLoads
 from actors.live_desk import LiveDesk
+from actors.load_table import market_rows, milliseconds, role_rows
+from actors.metric_readings import FIGURES, BoardContents, readings
+from actors.metrics import FleetMetrics
+from actors.process_load import ProcessLoad
 from alphaplus.analysis.market_risk import MARKET_RISK
 from alphaplus.analysis.state import COUNTERS, STATE, blank_state, summary
 from alphaplus.errors import StreamClosed
@@ -47,7 +52,7 @@ class PortfolioRisk:
         log_level: str = "INFO",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        logging.basicConfig(level=log_level)
+        set_up_actor_logging(log_level, actor=names.PORTFOLIO)
         desk = RiskDesk(instruments, stale_after_ms=stale_after_ms, settings=settings)
         self._desk = LiveDesk(desk, dsn=dsn, reload_s=history_reload_s, clock=clock)
         self._stale_after_ms = stale_after_ms
@@ -55,7 +60,8 @@ class PortfolioRisk:
         self._states: dict[str, np.void] = {
             item.key: _unheard(item) for item in instruments
         }  # a symbol that has not spoken yet is on the board, as stale
-        self._latencies: dict[str, LatencyHistogram] = {}
+        self._loads = FleetLoads()
+        self._load = ProcessLoad()
         self._counters: dict[str, dict[str, Any]] = {}
         self._heard: dict[str, int] = {}
         self._receiver = LatestReceiver(transport)
@@ -63,6 +69,10 @@ class PortfolioRisk:
         self._thread = threading.Thread(target=self._run, name="board", daemon=True)
         self._thread.start()
         self._desk.start()
+        if (interval_s := metrics_interval_s()) is not None:
+            threading.Thread(
+                target=self._expose, args=(interval_s,), name="metrics", daemon=True
+            ).start()
 
     def ready(self) -> Endpoint:
         """Return where states are sent to; proof that the actor lives."""
@@ -138,7 +148,7 @@ class PortfolioRisk:
         """Return the counters of the whole fleet, as far as the board has heard."""
         with self._lock:
             states = list(self._states.values())
-            latencies = list(self._latencies.values())
+            latencies = list(self._loads.latencies.values())
             counters = list(self._counters.values())
         total: dict[str, Any] = {name: sum(int(s[name]) for s in states) for name in COUNTERS}
         for name, value in ((n, v) for found in counters for n, v in found.items()):
@@ -155,6 +165,21 @@ class PortfolioRisk:
             "p99_ms": milliseconds(merged, 99),
             **fresh,
         }
+
+    def loads(self) -> dict[str, Any]:
+        """Return what each market and each role does and costs, see `load_table`."""
+        board, own = self.board(), self._load.read()
+        with self._lock:
+            stores = sorted(name for name in self._counters if name.startswith("store:"))
+            markets, roles = market_rows(board, self._loads), role_rows(self._loads)
+        this = {
+            "role": "portfolio",
+            "actors": 1,
+            "cpu": None,
+            "cpu_s": round(own["cpu_s"], 2),
+            "memory_bytes": own["memory_bytes"],
+        }
+        return {"ts": self._clock(), "markets": markets, "roles": [*roles, this], "stores": stores}
 
     def heard(self) -> dict[str, int]:
         """Return when each actor that ever spoke was last heard of, ns, by its name."""
@@ -180,6 +205,40 @@ class PortfolioRisk:
             log.exception("the board failed")
             os._exit(1)
 
+    def _expose(self, interval_s: float) -> None:
+        """Tell Ray's metrics what is known, again and again."""
+        metrics = FleetMetrics()
+        try:
+            while True:
+                time.sleep(interval_s)
+                figures = self._figures()
+                with self._lock:
+                    found = list(readings(self._contents(figures)))
+                metrics.export(found)
+        except BaseException:  # the board goes on; that metrics are absent raises an alert
+            log.exception("the metrics failed and are no longer exposed")
+            raise
+
+    def _contents(self, figures: Mapping[str, float | None]) -> BoardContents:
+        now = self._clock()
+        return BoardContents(
+            summaries=[
+                summary(state, now_ns=now, stale_after_ms=self._stale_after_ms)
+                | {"crossed": bool(state["crossed"])}
+                for state in self._states.values()
+            ],
+            counters=self._counters,
+            loads=self._loads,
+            figures=figures,
+        )
+
+    def _figures(self) -> dict[str, float | None]:
+        """Return the figures of `main`, none of them while it holds nothing."""
+        if not self._desk.ask(lambda desk, _: bool(desk.accounts(MAIN))):
+            return {}
+        found = self._desk.report(MAIN, None)["figures"]
+        return {name: found[name]["value"] for name in FIGURES}
+
     def _take(self, value: LatestValue) -> None:
         kind, _, key = value.key.partition("/")
         with self._lock:
@@ -190,17 +249,13 @@ class PortfolioRisk:
             elif f"{kind}/" == names.RISK:
                 self._desk.take("risk", key, np.frombuffer(value.payload, MARKET_RISK)[0])
             elif f"{kind}/" == names.LATENCIES:
-                self._latencies[key] = LatencyHistogram.from_bytes(value.payload)
+                self._loads.take_latencies(key, LatencyHistogram.from_bytes(value.payload))
+            elif f"{kind}/" == names.LOADS:
+                self._loads.take(key, orjson.loads(value.payload))
             elif f"{kind}/" == names.COUNTERS:
                 self._counters[key] = orjson.loads(value.payload)
             else:
                 log.warning("unknown value %r on the board's stream", value.key)
-
-
-def milliseconds(histogram: LatencyHistogram, percent: float) -> float | None:
-    """Return a percentile in ms, None while nothing was recorded."""
-    value = histogram.percentile(percent)
-    return None if math.isnan(value) else round(value / 1e6, 3)
 
 
 def _unheard(instrument: Instrument) -> np.void:

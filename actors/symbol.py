@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import orjson
 import ray
 
 from actors import names
+from actors.environment import set_up_actor_logging
+from actors.process_load import ProcessLoad
 from actors.venue_risk import VenueRisk
 from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
@@ -102,7 +105,7 @@ class Symbol:
         transport: Transport,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        logging.basicConfig(level=options.log_level)
+        set_up_actor_logging(options.log_level, actor=names.symbol_name(symbol), symbol=symbol)
         self.symbol = symbol
         self._options = options
         self._keys = transport.keys
@@ -114,8 +117,10 @@ class Symbol:
         self._board: LatestSender | None = None
         self._store: RowSender | None = None
         self._rows_sent = 0
-        self._states_due = self._rows_due = 0
-        """When the next state is to be told and the next rows are to go, ns by our clock."""
+        self._load = ProcessLoad()
+        self._apply_ns = 0
+        self._states_due = self._rows_due = self._load_due = 0
+        """When the next state, rows and load are to go, ns by our clock."""
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
@@ -306,8 +311,10 @@ class Symbol:
 
     def _work(self, batches: list[EventBatch]) -> None:
         with self._lock:
+            begun = time.perf_counter_ns()
             for batch in batches:
                 self._apply(batch)
+            self._apply_ns += time.perf_counter_ns() - begun
             now = self._clock()
             self._tell_board(now)
             if now >= self._rows_due:
@@ -358,9 +365,28 @@ class Symbol:
                 venue.next_latencies = now + LATENCIES_EVERY_NS
                 key = f"{names.LATENCIES}{exchange}:{self.symbol}"
                 self._board.send(key, venue.latencies.of_all.to_bytes())
+        if everything or now >= self._load_due:
+            self._load_due = now + LATENCIES_EVERY_NS
+            self._tell_load(self._board, now)
         self._states_due = min(venue.next_state for venue in self._venues.values())
         if self._board.unsent:
             self._board.pump()
+
+    def _tell_load(self, board: LatestSender, now: int) -> None:
+        """Say what this process does and costs, all of it as totals since it began."""
+        counters = self._receiver.counters
+        load = {
+            "ts": now,
+            **self._load.read(),
+            "batches": counters.batches - counters.coalesced,
+            "events": counters.received,
+            "apply_s": self._apply_ns / 1e9,
+            "markets": {
+                exchange: {"messages": int(venue.market.last["messages"])}
+                for exchange, venue in self._venues.items()
+            },
+        }
+        board.send(f"{names.LOADS}{names.symbol_name(self.symbol)}", orjson.dumps(load))
 
     def _tell_risk(self, key: str, venue: _Venue, now: int) -> None:
         record = venue.risk.due_record(now)

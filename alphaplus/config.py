@@ -273,6 +273,14 @@ class Log(Section):
     format: Literal["text", "json"] = "text"
 
 
+class Metrics(Section):
+    """What the fleet exposes to Prometheus; docs/monitoring.md lists it."""
+
+    enabled: bool = True
+    interval_s: Annotated[float, Field(ge=0.5, le=10)] = 5.0
+    """How often metrics are told to Ray, which reports what was told in the last 10 s."""
+
+
 class Settings(Section):
     """All settings, one attribute per section."""
 
@@ -286,6 +294,7 @@ class Settings(Section):
     risk: Risk = Risk()
     serve: Serve = Serve()
     log: Log = Log()
+    metrics: Metrics = Metrics()
 
 
 def load_settings(

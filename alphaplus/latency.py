@@ -108,6 +108,37 @@ class LatencyHistogram:
                 total._note(part._min, part._max, part._sum)
         return total
 
+    def since(self, earlier: "LatencyHistogram | None") -> "LatencyHistogram":
+        """Return what was recorded after `earlier`, an older state of this histogram.
+
+        The smallest and largest are known to the width of their bins. All of it is returned
+        where `earlier` is None or no older state of this one, as it then began anew.
+
+        >>> histogram = LatencyHistogram()
+        >>> histogram.record(1_000_000)
+        >>> later = histogram + histogram
+        >>> len(later.since(histogram)), len(histogram.since(later))
+        (1, 1)
+        """
+        if earlier is None:
+            return self
+        counts = self.counts - earlier.counts
+        negative, above = self.negative - earlier.negative, self.above - earlier.above
+        if negative < 0 or above < 0 or bool((counts < 0).any()):
+            return self
+        recent, filled = LatencyHistogram(), np.flatnonzero(counts)
+        low = _middle(int(filled[0])) if len(filled) else 1 << TOP_BITS
+        high = (self._max or 0) if above else _middle(int(filled[-1])) if len(filled) else -1
+        recent.add_counted(
+            counts,
+            negative=negative,
+            above=above,
+            low=low,
+            high=high,
+            total=self._sum - earlier._sum,
+        )
+        return recent
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LatencyHistogram) and self.to_bytes() == other.to_bytes()
 

@@ -21,11 +21,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from actors import names
-from actors.portfolio import milliseconds
+from actors.environment import fleet_environment
+from actors.load_table import milliseconds
 from actors.supervisor import SupervisorActor
 from alphaplus.analysis.registry import check_names
 from alphaplus.analysis.state import COUNTERS, STATE
-from alphaplus.config import Settings
+from alphaplus.config import Settings, settings_environment
 from alphaplus.errors import AlphaPlusError, ConfigError
 from alphaplus.feeds.pacing import Backoff
 from alphaplus.kernels import ensure_compiled
@@ -109,12 +110,14 @@ def _start_fleet(supervisor: Any, stop: threading.Event) -> None:
 
 
 def _create_supervisor(settings: Settings, services: Services) -> Any:
-    options = {
+    options: dict[str, Any] = {
         "name": names.SUPERVISOR,
         "namespace": names.NAMESPACE,
         "num_cpus": 0.01,
         "max_concurrency": 32,
     }
+    if told := fleet_environment(settings_environment(settings)):
+        options["runtime_env"] = {"env_vars": told}
     taken = ConfigError(
         "A stream job already owns the fleet of this cluster; "
         "stop it first (ray job list, ray job stop ID)."

@@ -105,3 +105,21 @@ def test_other_bytes_are_refused(packed):
 def test_percentile_outside_its_range_is_refused():
     with pytest.raises(ValueError, match="from 0 to 100, was 101"):
         LatencyHistogram().percentile(101)
+
+
+@given(latencies, latencies)
+def test_since_is_what_was_recorded_in_between(before, after):
+    earlier = recorded(before)
+    recent, alone = (earlier + recorded(after)).since(earlier), recorded(after)
+    assert np.array_equal(recent.counts, alone.counts)
+    assert (recent.negative, recent.above) == (alone.negative, alone.above)
+    for q in (0, 50, 99):
+        expected = alone.percentile(q)
+        if not alone.above:
+            assert recent.percentile(q) == pytest.approx(expected, rel=0.01, abs=16, nan_ok=True)
+
+
+def test_a_histogram_that_began_anew_is_all_recent():
+    old, anew = recorded([1_000, 2_000, 3_000]), recorded([2_000])
+    assert anew.since(old) == anew
+    assert anew.since(None) == anew

@@ -18,8 +18,9 @@ import ray
 from ray import serve
 
 from actors import names
+from actors.environment import fleet_environment
 from actors.supervisor import SupervisorActor
-from alphaplus.config import load_settings
+from alphaplus.config import load_settings, settings_environment
 from alphaplus.storage.migrations import migrate
 from alphaplus.storage.postgres import EmbeddedPostgres
 from alphaplus.streams import make_run_directory
@@ -131,8 +132,13 @@ def running_fleet(
     """Start a fleet on a venue of its own; both are ended whatever happens."""
     settings = load_settings(None, {"storage": {"data_dir": data_dir}, **sections}, {})
     with VenueProcess(venue_arguments) as venue, private_folder() as sockets:
+        told = fleet_environment(settings_environment(settings))
         supervisor = SupervisorActor.options(
-            name=names.SUPERVISOR, namespace=names.NAMESPACE, num_cpus=0.01, max_concurrency=32
+            name=names.SUPERVISOR,
+            namespace=names.NAMESPACE,
+            num_cpus=0.01,
+            max_concurrency=32,
+            runtime_env={"env_vars": told} if told else None,
         ).remote(settings, dsn, venue.url, sockets)
         fleet = Fleet(supervisor, venue.url, [])
         try:

@@ -1,0 +1,93 @@
+"""Ray's metrics endpoint says what the fleet's own counters say."""
+
+import re
+import urllib.request
+from typing import Any
+
+import pytest
+import ray
+
+from actors import names
+from actors.metric_table import METRICS, Metric
+from tests.fleet.conftest import Fleet, running_fleet, until
+
+pytestmark = pytest.mark.ray
+
+SERIES = re.compile(r"^(?P<name>ray_alphaplus_\w+)\{(?P<labels>.*)\} (?P<value>\S+)$")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+NOT_HELD = {"portfolio_equity", "portfolio_var_99_1d", "portfolio_es_975_1d"}
+"""Of a portfolio, and this one is empty."""
+
+
+@pytest.fixture(scope="module")
+def fleet(cluster: None, database: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    settings = {
+        "metrics": {"interval_s": 0.5},
+        "fleet": {"stale_after_ms": 600_000.0},
+        "risk": {"history_days": 0.0},
+    }
+    folder = tmp_path_factory.mktemp("metrics")
+    with running_fleet(database, folder, ["--symbols=2", "--seed=31"], **settings) as running:
+        until(lambda: all(not running.summary(s)["stale"] for s in running.symbols))
+        yield running
+
+
+def scrape() -> dict[tuple[str, ...], float]:
+    """Return every series of ours by name and our own labels, in the table's order."""
+    port = ray.nodes()[0]["MetricsExportPort"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    tables = {metric.exposed: metric for metric in METRICS}
+    found = {}
+    for line in text.splitlines():
+        if (match := SERIES.match(line)) is None:
+            continue
+        labels = dict(LABEL.findall(match["labels"]))
+        ours = [labels[name] for name in tables[match["name"]].labels]
+        found[match["name"], *ours] = float(match["value"])
+    return found
+
+
+def by_name(series: dict[tuple[str, ...], float]) -> set[str]:
+    return {key[0] for key in series}
+
+
+def test_every_metric_arrives_and_equals_the_counters(fleet: Fleet) -> None:
+    until(lambda: fleet.stats()["messages"] > 200)
+    symbol = fleet.symbols[0]
+    ray.get(names.supervisor().resync.remote("binance", symbol))
+    until(lambda: fleet.summary(symbol)["resyncs"] > 0)
+    wanted = {metric.exposed for metric in METRICS if _expected(metric)}
+    until(lambda: wanted <= by_name(scrape()), timeout_s=60, poll_s=1.0)
+    fleet.venue("/control/pause", {})
+
+    def equal() -> bool:
+        found = scrape()
+        return all(
+            found.get((f"ray_alphaplus_{metric}", "binance", symbol)) == fleet.summary(symbol)[name]
+            for symbol in fleet.symbols
+            for metric, name in (
+                ("messages_total", "messages"),
+                ("book_updates_total", "level_updates"),
+                ("trades_total", "trades"),
+                ("audit_equal_total", "audit_equal"),
+            )
+        )
+
+    until(equal, timeout_s=60, poll_s=1.0)
+    found, stats = scrape(), fleet.stats()
+    assert found["ray_alphaplus_resyncs_total", "binance", symbol] == stats["resyncs"] > 0
+    assert found[("ray_alphaplus_symbols",)] == 2
+    assert 0 < found["ray_alphaplus_lag_p50_seconds", "binance", symbol] < 60
+    assert found["ray_alphaplus_symbol_memory_bytes", symbol] > 20e6
+    assert found["ray_alphaplus_batches_total", symbol] > 0
+    assert found["ray_alphaplus_batch_apply_seconds_total", symbol] > 0
+
+
+def _expected(metric: Metric) -> bool:
+    """Counters appear with what they first count, and most of these are of things gone wrong."""
+    name = metric.name.removeprefix("alphaplus_")
+    if metric.kind == "gauge":
+        return name not in NOT_HELD
+    counted = {"messages", "level_updates", "trades", "resyncs", "batches", "events", "apply_s"}
+    return metric.source in counted | {"cpu_s", "rows_accepted", "rows_written"}
