@@ -1,4 +1,4 @@
-"""Write the generated pages (command line, settings, plots) and check every relative link.
+"""Write what is generated (command line, settings, metrics, dashboards, plots); check all links.
 
 python -m docs.build            # write
 python -m docs.build --check    # only say what is out of date
@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import typer
 
+from actors.metric_table import METRICS
 from alphaplus.cli import app
 from alphaplus.config import Section, Settings
+from deploy import dashboards
 from docs import plots
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -76,6 +78,19 @@ def measures_page() -> str:
     return f"{before}{INDEX_BEGINS}\n{''.join(entries)}{INDEX_ENDS}{after}"
 
 
+def monitoring_page() -> str:
+    """Return docs/monitoring.md with its table of metrics made anew."""
+    path = ROOT / "docs" / "monitoring.md"
+    before, _, rest = path.read_text(encoding="utf-8").partition(INDEX_BEGINS)
+    after = rest.partition(INDEX_ENDS)[2]
+    rows = ["| metric | kind | unit | labels | what |", "|---|---|---|---|---|"]
+    rows += [
+        f"| `{m.exposed}` | {m.kind} | {m.unit} | {', '.join(m.labels) or 'none'} | {m.help} |"
+        for m in METRICS
+    ]
+    return f"{before}{INDEX_BEGINS}\n" + "\n".join(rows) + f"\n{INDEX_ENDS}{after}"
+
+
 def command_page() -> str:
     """Return docs/cli.md: the help of every command."""
     root = typer.main.get_command(app)
@@ -128,15 +143,23 @@ def broken_links() -> list[str]:
     ]
 
 
+def pages() -> list[tuple[Path, str]]:
+    """Return every generated file with what it should say; plots are apart."""
+    grafana = [(dashboards.FOLDER / f"{n}.json", dashboards.text(n)) for n in dashboards.DASHBOARDS]
+    return [
+        (ROOT / "alphaplus.example.toml", settings_file()),
+        (ROOT / "docs" / "cli.md", command_page()),
+        (ROOT / "docs" / "measures.md", measures_page()),
+        (ROOT / "docs" / "monitoring.md", monitoring_page()),
+        *grafana,
+    ]
+
+
 def main() -> None:
     """Write or check; exit 1 if something is out of date or broken."""
     check = "--check" in sys.argv[1:]
     problems = []
-    for path, text in (
-        (ROOT / "alphaplus.example.toml", settings_file()),
-        (ROOT / "docs" / "cli.md", command_page()),
-        (ROOT / "docs" / "measures.md", measures_page()),
-    ):
+    for path, text in pages():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             if check:
                 problems.append(f"{path.relative_to(ROOT)} is out of date; run make docs")

@@ -1,0 +1,1 @@
+"""How AlphaPlus is run elsewhere than on one machine, and how it is watched."""
