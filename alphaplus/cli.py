@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
 app.command()(margin)
 
 ConfigFile = Annotated[
@@ -131,6 +133,28 @@ def migrate(
         )
     report = asyncio.run(run(dsn.get_secret_value(), dry_run=dry_run))
     _print(asdict(report), json, title="Migrations")
+
+
+@db_app.command("status")
+def db_status(config: ConfigFile = None, json: AsJson = False) -> None:
+    """Say what the database holds: tables, archive, alerts and hints, and this machine's spool."""
+    import asyncio
+
+    from alphaplus.storage.access import database
+    from alphaplus.storage.database_status import database_status
+    from alphaplus.storage.maintenance_report import Policy
+    from alphaplus.storage.spool_status import spool_status
+    from alphaplus.storage.status_table import print_status
+
+    storage = load_settings(config).storage
+    policy = Policy.from_settings(storage)
+    with database(storage) as dsn:
+        found = asyncio.run(database_status(dsn, policy))
+    spool = spool_status(storage.data_dir)
+    if json:
+        _write({**asdict(found), "spool": asdict(spool)})
+    else:
+        print_status(Console(), found, spool)
 
 
 @config_app.command("show")

@@ -32,7 +32,9 @@ from alphaplus.feeds.pacing import Backoff
 from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.log import set_up_logging
+from alphaplus.storage.maintenance_report import Policy
 from jobs.arguments import finish, parser, settings_of
+from jobs.maintainer import Maintainer
 from jobs.services import Services
 
 log = logging.getLogger("jobs.stream")
@@ -65,7 +67,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for number in (signal.SIGTERM, signal.SIGINT):  # after Ray, which sets its own
         signal.signal(number, lambda *_: stop.set())
     try:
-        with Services(settings) as services:
+        policy = Policy.from_settings(settings.storage)
+        every_s = settings.storage.maintain_every_min * 60
+        with Services(settings) as services, Maintainer(services.dsn, policy, every_s):
             return _stream(settings, services, stop, arguments.duration)
     finally:
         ray.shutdown()

@@ -28,7 +28,7 @@ from alphaplus.storage.queries import to_datetime
 from alphaplus.storage.series import hot_series
 from alphaplus.storage.vacuum_hints import vacuum_hints
 
-_LOCK_KEY: Final = 0x416C70684D61
+LOCK_KEY: Final = 0x416C70684D61
 """Advisory lock of a maintenance run."""
 DEFAULT_CHUNKS: Final = 400
 """Partitions that are made in one run for rows that wait in a default partition."""
@@ -69,7 +69,7 @@ async def _alone(dsn: str) -> AsyncIterator[Any]:
     """Connect, and hold the lock of maintenance until the end."""
     connection = await connect(dsn, write=True)
     try:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY):
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
             raise StorageError(
                 f"Expected no other maintenance of {describe(dsn)}, was one at work; wait for it."
             )

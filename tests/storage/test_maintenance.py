@@ -10,7 +10,7 @@ from alphaplus.config import Storage
 from alphaplus.errors import ConfigError, StorageError
 from alphaplus.storage import lock_retries
 from alphaplus.storage.archive import move
-from alphaplus.storage.maintenance import maintain
+from alphaplus.storage.maintenance import LOCK_KEY, maintain
 from alphaplus.storage.maintenance_report import Policy
 from alphaplus.storage.tables import TABLES
 from alphaplus.storage.vacuum_hints import vacuum_hints
@@ -158,10 +158,10 @@ async def test_on_timescale_only_retention_is_left_to_do(dsn, connection):
 
 
 async def test_a_second_one_at_the_same_time_is_refused(dsn, connection):
-    await connection.execute("SELECT pg_advisory_lock($1)", 0x416C70684D61)
+    await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
     with pytest.raises(StorageError, match=r"Expected no other maintenance .* wait for it"):
         await maintain(dsn, Policy(), T0)
-    await connection.execute("SELECT pg_advisory_unlock($1)", 0x416C70684D61)
+    await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
     for _ in range(3):
         await maintain(dsn, Policy(), T0)
 
@@ -213,8 +213,8 @@ async def test_cancelled_in_the_middle_it_leaves_no_lock(dsn, connection, monkey
         with pytest.raises(asyncio.CancelledError):
             await task
     async with asyncio.timeout(60):
-        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1885883745"
-        while await connection.fetchval(held):  # noqa: ASYNC110 - the server tells nobody
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid::int8 = $1"
+        while await connection.fetchval(held, LOCK_KEY % 2**32):  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.01)
     await maintain(dsn, Policy(), T0)
 
