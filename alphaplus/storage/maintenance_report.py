@@ -45,6 +45,8 @@ class MaintenanceReport:
     partitions_made: int = 0
     rows_in_default: dict[str, int] = field(default_factory=dict)
     """Rows that were found in default partitions, by table; each is an alert."""
+    minutes_filled: int = 0
+    """Intervals of rollups that were summed up, natively."""
     moved: list[Moved] = field(default_factory=list)
     chunks_dropped: int = 0
     """Partitions or chunks, by retention."""
