@@ -1,12 +1,14 @@
 """Bring the schema forward: numbered SQL files, each applied once, whole, in order.
 
 `migrations/NNNN_name.sql` runs in one transaction together with its row in
-`schema_migrations`, so a file that fails leaves no trace. A file that starts with the line
+`schema_migrations`, so a file that fails leaves no trace (the first one not even that table, nor
+the extension). A file that starts with the line
 `-- alphaplus: no-transaction` is one statement that cannot run in a transaction (CREATE INDEX
 CONCURRENTLY) and can be repeated. Concurrent runs wait for each other.
 
 Refused, before anything is changed: an applied file that was edited, a gap or a repeated number
-in the files, and a database with migrations that these files do not have.
+in the files, a database with migrations that these files do not have, and one whose
+`schema_migrations` is that of another program.
 
 The flavour is decided at the first run, `timescale` where the server has TimescaleDB loaded and
 `native` otherwise, and kept in every row; a database of one flavour does not become the other.
@@ -22,7 +24,7 @@ import asyncpg
 
 import alphaplus
 from alphaplus.errors import MigrationError
-from alphaplus.storage.connection import connect
+from alphaplus.storage.connection import LOST, connect
 
 NATIVE: Final = "native"
 TIMESCALE: Final = "timescale"
@@ -139,8 +141,6 @@ async def migrate(
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
         flavor, pending = await _compare(connection, migrations)
-        if pending:
-            await _prepare(connection, flavor)
         for migration in pending:
             await _apply(connection, migration, flavor)
     except asyncpg.InsufficientPrivilegeError as error:
@@ -158,7 +158,15 @@ async def _compare(connection: Any, migrations: list[Migration]) -> tuple[str, l
     possible = await _possible_flavor(connection)
     if await connection.fetchval("SELECT to_regclass('schema_migrations')") is None:
         return possible, migrations
-    rows = await connection.fetch("SELECT * FROM schema_migrations ORDER BY version")
+    try:
+        rows = await connection.fetch(
+            "SELECT version, name, sha256, flavor FROM schema_migrations ORDER BY version"
+        )
+    except asyncpg.UndefinedColumnError as error:
+        raise MigrationError(
+            "The database has a table schema_migrations of another program; give alphaplus a "
+            "database of its own."
+        ) from error
     for index, row in enumerate(rows):
         label = f"{row['version']:04d}_{row['name']}.sql"
         if index >= len(migrations):
@@ -193,29 +201,55 @@ async def _possible_flavor(connection: Any) -> str:
     return TIMESCALE if installed or available else NATIVE
 
 
-async def _prepare(connection: Any, flavor: str) -> None:
-    if flavor == TIMESCALE:
-        await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-    async with connection.transaction():
-        await connection.execute("SET LOCAL client_min_messages = warning")
-        await connection.execute(_TABLE)
-
-
 async def _apply(connection: Any, migration: Migration, flavor: str) -> None:
-    record = "INSERT INTO schema_migrations (version, name, sha256, flavor) VALUES ($1, $2, $3, $4)"
-    values = (migration.version, migration.name, migration.sha256, flavor)
+    if migration.sql.startswith(_ALONE):
+        await _apply_alone(connection, migration, flavor)
+        return
     try:
-        if migration.sql.startswith(_ALONE):
-            await connection.execute(migration.sql)
-            await connection.execute(record, *values)
-            return
         async with connection.transaction():
+            if migration.version == 1:
+                await _prepare(connection, flavor)
             # The row goes first: what the file creates may ask for the flavour.
-            await connection.execute(record, *values)
+            await _record(connection, migration, flavor)
             await connection.execute(migration.sql)
     except asyncpg.InsufficientPrivilegeError:
         raise
-    except asyncpg.PostgresError as error:
+    except (*LOST, asyncpg.PostgresError) as error:
         raise MigrationError(
-            f"Migration {migration} failed and nothing of it was kept: {error}."
+            f"Migration {migration} failed and nothing of it was kept: {_first_line(error)}."
         ) from error
+
+
+async def _apply_alone(connection: Any, migration: Migration, flavor: str) -> None:
+    """Apply a file that cannot run in a transaction."""
+    try:
+        await connection.execute(migration.sql)
+        await _record(connection, migration, flavor)
+    except asyncpg.InsufficientPrivilegeError:
+        raise
+    except (*LOST, asyncpg.PostgresError) as error:
+        raise MigrationError(
+            f"Migration {migration} failed and, being one without a transaction, may be half "
+            f"applied; it can be run again: {_first_line(error)}."
+        ) from error
+
+
+async def _prepare(connection: Any, flavor: str) -> None:
+    if flavor == TIMESCALE:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    await connection.execute("SET LOCAL client_min_messages = warning")
+    await connection.execute(_TABLE)
+
+
+async def _record(connection: Any, migration: Migration, flavor: str) -> None:
+    await connection.execute(
+        "INSERT INTO schema_migrations (version, name, sha256, flavor) VALUES ($1, $2, $3, $4)",
+        migration.version,
+        migration.name,
+        migration.sha256,
+        flavor,
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -30,6 +30,29 @@ async def fetch(dsn, sql, *args):
         await connection.close()
 
 
+def first_files(folder, count):
+    """A folder with the first migrations: the schema of an earlier version."""
+    earlier = folder.with_name(f"first_{count}")
+    earlier.mkdir()
+    for name in FILES[:count]:
+        shutil.copy(folder / name, earlier)
+    return earlier
+
+
+async def schema(dsn):
+    """Everything that a migration may make or change, in one comparable list."""
+    return await fetch(
+        dsn,
+        "SELECT c.relname::text AS name, c.relkind::text AS kind, a.attname::text AS part, "
+        "format_type(a.atttypid, a.atttypmod) AS type, col_description(c.oid, a.attnum) AS said "
+        "FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
+        "WHERE c.relnamespace = 'public'::regnamespace "
+        "UNION ALL SELECT p.oid::regprocedure::text, 'f', NULL, md5(p.prosrc), NULL FROM pg_proc p "
+        "WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_depend d "
+        "WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1, 2, 3",
+    )
+
+
 async def relations(dsn):
     return await fetch(
         dsn, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -84,11 +107,71 @@ async def test_failing_file_leaves_no_trace_and_can_be_mended(empty_dsn, folder)
 
 
 @pytest.mark.db
+async def test_failing_first_file_leaves_the_database_empty(empty_dsn, folder):
+    first = folder / FILES[0]
+    whole = first.read_text()
+    first.write_text(whole + "SELECT 1 / 0;\n")
+    extensions = "SELECT extname FROM pg_extension ORDER BY 1"
+    before = await fetch(empty_dsn, extensions)
+    with pytest.raises(MigrationError, match=r"0001_timeseries\.sql failed and nothing of it"):
+        await migrate(empty_dsn, folder)
+    assert await relations(empty_dsn) == []
+    assert await fetch(empty_dsn, extensions) == before
+    first.write_text(whole)
+    assert (await migrate(empty_dsn, folder)).pending == FILES
+
+
+@pytest.mark.db
+@pytest.mark.parametrize("version", range(2, len(FILES) + 1))
+async def test_any_file_that_fails_half_way_leaves_the_version_before(empty_dsn, folder, version):
+    await migrate(empty_dsn, first_files(folder, version - 1))
+    before = await schema(empty_dsn)
+    bad = folder / FILES[version - 1]
+    bad.write_text(bad.read_text() + "DO $$ BEGIN RAISE 'half way'; END $$;\n")
+    with pytest.raises(MigrationError, match=r"nothing of it was kept: half way\.$"):
+        await migrate(empty_dsn, folder)
+    assert await schema(empty_dsn) == before
+    assert len((await status(empty_dsn, folder)).applied) == version - 1
+
+
+@pytest.mark.db
 async def test_newer_database_is_refused(empty_dsn, folder):
     (folder / f"{len(FILES) + 1:04d}_later.sql").write_text("SELECT 1;")
     await migrate(empty_dsn, folder)
     with pytest.raises(MigrationError, match="newer than this version"):
         await migrate(empty_dsn)
+
+
+@pytest.mark.db
+async def test_a_gap_in_the_database_is_refused(empty_dsn):
+    await migrate(empty_dsn)
+    await execute(empty_dsn, "DELETE FROM schema_migrations WHERE version = 3")
+    with pytest.raises(MigrationError, match=r"lacks migration 0003 before 0004_trades\.sql"):
+        await migrate(empty_dsn)
+
+
+@pytest.mark.db
+@pytest.mark.parametrize(
+    "table",
+    ["schema_migrations (version bigint PRIMARY KEY, dirty boolean)", "ap_timeseries (a int)"],
+    ids=["its migrations", "its tables"],
+)
+async def test_schema_of_another_program_is_refused_and_left_alone(empty_dsn, table):
+    await execute(empty_dsn, f"CREATE TABLE {table}")
+    before = await schema(empty_dsn)
+    with pytest.raises(MigrationError, match=r"database of its own|failed and nothing of it"):
+        await migrate(empty_dsn)
+    assert await schema(empty_dsn) == before
+
+
+@pytest.mark.db
+async def test_file_without_transaction_that_fails_can_be_run_again(empty_dsn, folder):
+    await migrate(empty_dsn, folder)
+    odd = folder / f"{len(FILES) + 1:04d}_odd.sql"
+    odd.write_text("-- alphaplus: no-transaction\nVACUUM no_such_table;")
+    with pytest.raises(MigrationError, match="may be half applied; it can be run again: relation"):
+        await migrate(empty_dsn, folder)
+    assert (await status(empty_dsn, folder)).pending == (odd.name,)
 
 
 @pytest.mark.db
