@@ -26,43 +26,46 @@ async def newest_rows(
             found = await history.fleet.fleet.latest(symbol, exchange, table, count)
         except (FleetUnavailable, UnknownSymbol):  # the database may know it all the same
             found = None
-    if found is not None:
-        return _answer(found, "memory")
-    return _answer(await _from_sql(history, table, symbol, exchange, count), "sql")
+    if found is None:
+        return await _from_sql(history, table, symbol, exchange, count)
+    return _answer(table, (found.exchange, found.symbol), _records(found), "memory")
 
 
 async def _from_sql(
     history: HistoryView, table: str, symbol: str, exchange: str | None, count: int
-) -> "LatestRows":
+) -> Record:
     from alphaplus.storage.history_query import HistoryQuery
-    from alphaplus.storage.latest_rows import LatestRows
+    from alphaplus.storage.newest_stored import newest_records
     from alphaplus.storage.series import series_of
-    from alphaplus.storage.series_reader import SeriesReader
 
     with checked():
         query = HistoryQuery(table=table, exchange=exchange, symbols=(symbol,))
     async with history.connection() as connection:
         for series in await series_of(connection, query):
-            rows = await SeriesReader(connection, query, series).newest(count)
-            if len(rows):
-                return LatestRows(table=table, exchange=series[0], symbol=symbol, rows=rows)
+            now = history.fleet.now_ns()
+            rows = await newest_records(connection, table, series, count, now)
+            if rows:
+                return _answer(table, series, rows, "sql")
         await history.require_known(connection, query)
     raise problems.not_stored(table, symbol, closest(symbol, []))
 
 
-def _answer(found: "LatestRows", source: str) -> Record:
+def _records(found: "LatestRows") -> list[Record]:
+    """Return rows of memory as records, newest first."""
     from alphaplus.storage.history_query import HistoryQuery
     from alphaplus.storage.history_reader import Piece
     from alphaplus.storage.history_records import records_of
 
-    query = HistoryQuery(table=found.table)
-    newest_first = found.rows[::-1]
-    rows = list(records_of(Piece(found.exchange, found.symbol, newest_first), query))
+    piece = Piece(found.exchange, found.symbol, found.rows[::-1])
+    return list(records_of(piece, HistoryQuery(table=found.table)))
+
+
+def _answer(table: str, series: tuple[str, str], rows: list[Record], source: str) -> Record:
     newest = rows[0] if rows else {}
     return {
-        "table": found.table,
-        "exchange": found.exchange,
-        "symbol": found.symbol,
+        "table": table,
+        "exchange": series[0],
+        "symbol": series[1],
         "source": source,
         "newest": newest.get("time"),
         "newest_sequence": next((newest[n] for n in SEQUENCES if n in newest), None),

@@ -10,9 +10,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from alphaplus.storage.copy_rows import layout_of
 from alphaplus.storage.history_query import SERIES, HistoryQuery
-from alphaplus.storage.history_reader import Piece
+from alphaplus.storage.history_reader import Piece, answered
 from alphaplus.storage.tables import NAT, Column, RowArray, Type
 
 _TYPES: Final[dict[Type, Any]] = {
@@ -26,17 +25,6 @@ _TYPES: Final[dict[Type, Any]] = {
     Type.JSON: pa.string(),
     Type.FLOAT8_ARRAY: pa.list_(pa.field("item", pa.float64(), nullable=False)),
 }
-
-
-def answered(query: HistoryQuery) -> tuple[Column, ...]:
-    """Return the columns of an answer besides time, exchange and symbol, in their order."""
-    return tuple(
-        column
-        for column in layout_of(query.table).columns
-        if column.name != "time"
-        and column.type is not Type.COUNT
-        and (not query.columns or column.name in query.columns)
-    )
 
 
 def schema_of(query: HistoryQuery) -> Any:

@@ -5,8 +5,10 @@ the SELECT gives every field a fixed width (NULL becomes nan or infinity, text i
 zero bytes, arrays with nan), so that all rows have one layout and a page is one numpy array.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from alphaplus.errors import StorageError
 from alphaplus.storage.copy import EPOCH_US, SIGNATURE, TRAILER, wire_format
 from alphaplus.storage.tables import NAT, Column, RowArray, Table, Type, table_of
 
+_PLACE: Final = re.compile(r"\$(\d+)")
 _INFINITY: Final = 2**63 - 1
 """The time `infinity` as the database sends it."""
 
@@ -77,14 +80,15 @@ async def copy_rows(connection: Any, layout: Layout, condition: str, *arguments:
 
     `connection` is an asyncpg connection, `arguments` fill the $1, $2, ... of the condition.
     """
+    # COPY takes no arguments. The driver asks the server twice to have them quoted.
+    filled = _PLACE.sub(lambda found: _literal(arguments[int(found[1]) - 1]), condition)
     payload = bytearray()
 
     async def collect(data: bytes) -> None:
         payload.extend(data)
 
     await connection.copy_from_query(
-        f"SELECT {layout.select} FROM {layout.table.name} {condition}",
-        *arguments,
+        f"SELECT {layout.select} FROM {layout.table.name} {filled}",
         output=collect,
         format="binary",
     )
@@ -108,6 +112,20 @@ def decode(payload: bytes | bytearray, layout: Layout) -> RowArray:
     for column in layout.columns:
         rows[column.name] = _values(column, sent[column.name])
     return rows
+
+
+def _literal(value: int | float | str | datetime) -> str:
+    """Write a value as SQL does; text as `quote_literal` of the server."""
+    match value:
+        case datetime():
+            return f"'{value.isoformat()}'::timestamptz"
+        case str():
+            text = value.replace("'", "''").replace("\\", "\\\\")
+            return f" E'{text}'" if "\\" in text else f"'{text}'"
+        case float():
+            return f"'{value!r}'::float8"
+        case int():
+            return f"{value:d}"
 
 
 def _read(column: Column) -> Column:

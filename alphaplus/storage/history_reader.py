@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from alphaplus.storage.copy_rows import layout_of
 from alphaplus.storage.history_query import Cursor, HistoryQuery
 from alphaplus.storage.row_order import key_of
 from alphaplus.storage.series import series_of
 from alphaplus.storage.series_reader import SeriesReader
-from alphaplus.storage.tables import RowArray
+from alphaplus.storage.tables import Column, RowArray, Type
 
 PIECE_BYTES: Final = 8 * 2**20
 """Rows of a stream that are in memory at once, roughly."""
@@ -42,6 +43,17 @@ class Page:
 
     def __len__(self) -> int:
         return sum(map(len, self.pieces))
+
+
+def answered(query: HistoryQuery) -> tuple[Column, ...]:
+    """Return the columns of an answer besides time, exchange and symbol, in their order."""
+    return tuple(
+        column
+        for column in layout_of(query.table).columns
+        if column.name != "time"
+        and column.type is not Type.COUNT
+        and (not query.columns or column.name in query.columns)
+    )
 
 
 async def read_page(

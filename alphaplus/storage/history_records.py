@@ -6,9 +6,8 @@ from typing import Any
 
 import orjson
 
-from alphaplus.storage.arrow_rows import answered
 from alphaplus.storage.history_query import HistoryQuery
-from alphaplus.storage.history_reader import Piece
+from alphaplus.storage.history_reader import Piece, answered
 from alphaplus.storage.tables import NAT, Column, RowArray, Type
 
 

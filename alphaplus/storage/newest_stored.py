@@ -1,10 +1,43 @@
-"""The newest rows of the database, with which rings in memory are filled up at the start."""
+"""The newest rows of the database, for who asks and for the rings in memory at their start."""
 
-from typing import Any
+import json
+from typing import Any, Final
 
+from alphaplus.storage.archive_extent import newest_archived
 from alphaplus.storage.history_query import HistoryQuery
+from alphaplus.storage.history_reader import Piece
+from alphaplus.storage.history_records import records_of
 from alphaplus.storage.latest_rows import KEPT, LatestRows
+from alphaplus.storage.queries import MAX_ROWS, latest
+from alphaplus.storage.series import Series
 from alphaplus.storage.series_reader import SeriesReader
+from alphaplus.storage.tables import Type, table_of
+
+RECENT_NS: Final = 3600 * 10**9
+FEW: Final = min(500, MAX_ROWS)
+"""Up to so many rows the driver's prepared statements and records are faster than a COPY, which
+is planned anew each time."""
+
+
+async def newest_records(
+    connection: Any, table: str, series: Series, count: int, now_ns: int
+) -> list[dict[str, Any]]:
+    """Return the newest rows of an instrument as plain records, newest first.
+
+    The past hour is looked at first, so that old partitions are not. `connection` is an asyncpg
+    connection that is in no transaction.
+    """
+    query = HistoryQuery(table=table, exchange=series[0], symbols=(series[1],))
+    if count <= FEW:
+        start = now_ns - RECENT_NS
+        hot = await latest(connection, table, *series, count, start_ns=start)
+        if len(hot) < count:
+            hot = await latest(connection, table, *series, count)
+        packed = await newest_archived(connection, query, series, 1)
+        if packed is None or (len(hot) == count and hot[-1]["time"] > packed[1]):
+            return _parsed(hot, table)
+    rows = await SeriesReader(connection, query, series).newest(count)
+    return list(records_of(Piece(*series, rows[::-1]), query))
 
 
 async def stored_rows(connection: Any, exchange: str, symbol: str, count: int) -> list[LatestRows]:
@@ -18,3 +51,9 @@ async def stored_rows(connection: Any, exchange: str, symbol: str, count: int) -
         rows = await SeriesReader(connection, query, (exchange, symbol)).newest(count)
         found.append(LatestRows(table=table, exchange=exchange, symbol=symbol, rows=rows))
     return found
+
+
+def _parsed(records: list[dict[str, Any]], table: str) -> list[dict[str, Any]]:
+    """Return records of the driver with their JSON parsed."""
+    names = [column.name for column in table_of(table).columns if column.type is Type.JSON]
+    return [{**record, **{name: json.loads(record[name]) for name in names}} for record in records]

@@ -1,4 +1,4 @@
-"""Read rows back: the newest, a range, how many.
+"""Read rows of a table as plain records: the newest, and how many. For ranges see `history_reader`.
 
 Times in and out are int64 nanoseconds UTC. A range is [start, end); both bounds let the
 database skip every partition outside, so give them where they are known.
@@ -41,23 +41,7 @@ async def latest(
     `connection` is an asyncpg connection or pool. Raises StorageError for an unknown table, a
     reversed range or a `count` outside 1 to `MAX_ROWS`.
     """
-    sql = _select(table, "DESC", count)
-    span = time_range(start_ns, end_ns)
-    return _plain(await connection.fetch(sql, exchange, symbol, *span, count))
-
-
-async def first(
-    connection: Any,
-    table: str,
-    exchange: str,
-    symbol: str,
-    count: int,
-    *,
-    start_ns: int,
-    end_ns: int,
-) -> list[dict[str, Any]]:
-    """Return the oldest `count` rows of an instrument in a range, oldest first."""
-    sql = _select(table, "ASC", count)
+    sql = _select(table, count)
     span = time_range(start_ns, end_ns)
     return _plain(await connection.fetch(sql, exchange, symbol, *span, count))
 
@@ -72,12 +56,12 @@ async def count(
     return int(await connection.fetchval(sql, start, end))
 
 
-def _select(table: str, order: str, number: int) -> str:
+def _select(table: str, number: int) -> str:
     spec = table_of(table)
     if not 1 <= number <= MAX_ROWS:
         raise StorageError(f"Expected 1 to {MAX_ROWS} rows, was {number}; read in pages.")
     # The key's other columns break ties of time, so that the order is always the same.
-    keys = ", ".join(f"{name} {order}" for name in spec.key)
+    keys = ", ".join(f"{name} DESC" for name in spec.key)
     return (
         f"SELECT * FROM {spec.name} WHERE exchange = $1 AND symbol = $2 "
         f"AND time >= $3 AND time < $4 ORDER BY {keys} LIMIT $5"

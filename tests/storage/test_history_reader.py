@@ -14,6 +14,7 @@ from alphaplus.storage.archive.blocks import insert_blocks
 from alphaplus.storage.copy_rows import decode, layout_of
 from alphaplus.storage.history_query import Cursor, HistoryQuery
 from alphaplus.storage.history_reader import read_page, stream_rows
+from alphaplus.storage.newest_stored import newest_records
 from alphaplus.storage.queries import to_datetime
 from alphaplus.storage.row_order import after, key_of, merged, order_of
 from alphaplus.storage.series import Extent, extent
@@ -91,6 +92,20 @@ async def test_every_table_reads_back_as_it_was_written(dsn, connection, tmp_pat
     assert not (piece.rows["time"] == NAT).any()
 
 
+async def test_names_of_any_kind_are_quoted(dsn, connection, tmp_path):
+    names = ["it's", "back\\slash'", "$1", "a b", "é", "'; DROP TABLE trades; --", "\\"]
+    table = "enhanced_funding_rates"
+    made = rows(table, 8)
+    made["time"] = T0
+    made["kind"] = sorted(name.encode()[:16] for name in [*names, "z"])
+    await store(dsn, tmp_path, *(TableBatch(table, name, name, made) for name in names))
+    for name in names:
+        query = HistoryQuery(table=table, exchange=name, symbols=(name,))
+        found, _ = await everything(connection, query, 3)
+        kinds = [kind for *_, kind in found]
+        assert [kind.encode() for kind in kinds] == made["kind"].tolist()
+
+
 @pytest.mark.parametrize("table", ["order_book_deltas", "candles", "trades"])
 @pytest.mark.parametrize("limit", [1, 3, 7, 50, 1000])
 async def test_pages_of_any_size_hold_every_row_once(dsn, connection, tmp_path, table, limit):
@@ -158,6 +173,9 @@ async def test_rows_of_table_and_archive_are_one(dsn, connection, tmp_path, tabl
         else:
             assert piece.rows[column.name].tobytes() == whole[column.name].tobytes()
     for count in (1, 5, 31, 45, 60, 99):
+        series = ("binance", SYMBOLS[1])
+        records = await newest_records(connection, table, series, count, T0 + 9 * HOUR)
+        assert [record["seq"] for record in records] == whole["seq"][-count:][::-1].tolist()
         newest = await SeriesReader(connection, query, ("binance", SYMBOLS[1])).newest(count)
         assert newest["seq"].tolist() == whole["seq"][-count:].tolist()
     bounded = replace(query, start_ns=int(whole["time"][8]), end_ns=int(whole["time"][23]))

@@ -21,8 +21,6 @@ async def test_latest_first_and_count(dsn, connection, tmp_path):
     assert newest[0]["time"] == T0 + 49_000_000
     bounded = await queries.latest(connection, *KEY, 2, start_ns=T0, end_ns=T0 + 10_000_000)
     assert [row["trade_id"] for row in bounded] == [9, 8]
-    oldest = await queries.first(connection, *KEY, 2, start_ns=T0 + 5_000_000, end_ns=T0 + 10**9)
-    assert [row["trade_id"] for row in oldest] == [5, 6]
     assert await queries.count(connection, "market_trades") == 59
     assert await queries.count(connection, "market_trades", end_ns=T0 + 5_000_000) == 10
 
