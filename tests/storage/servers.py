@@ -7,6 +7,7 @@ that ALPHAPLUS_TEST_TIMESCALE_DSN names, as a user that may create databases.
 import asyncio
 import itertools
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from alphaplus.storage.migrations import NATIVE, TIMESCALE, migrate
+from alphaplus.storage.migrations import NATIVE, TIMESCALE, find_directory, load, migrate
 from alphaplus.storage.postgres import EmbeddedPostgres
 
 FLAVORS = (NATIVE, TIMESCALE)
@@ -57,6 +58,14 @@ async def execute(dsn: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def first_files(folder: Path, count: int) -> Path:
+    """Make a folder with the first migrations: the schema of an earlier version."""
+    folder.mkdir()
+    for migration in load()[:count]:
+        shutil.copy(find_directory() / str(migration), folder)
+    return folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The COPY encoder: what is sent is what SELECT gives back, and what asyncpg would send."""
 
-import math
-from datetime import UTC, datetime
+from datetime import datetime
 
 import asyncpg
 import numpy as np
@@ -18,7 +17,7 @@ from alphaplus.storage.copy import (
 )
 from alphaplus.storage.queries import to_ns
 from alphaplus.storage.tables import NAT, TABLES, TableBatch, Type
-from tests.storage.rows import T0, batch, rows
+from tests.storage.rows import T0, batch, expected, python_value, rows
 
 pytestmark = pytest.mark.db
 
@@ -30,24 +29,6 @@ async def copy(connection, table, payload):
     await connection.copy_to_table(
         table, source=source(), columns=copy_columns(table), format="binary"
     )
-
-
-def expected(column, row):
-    """The Python value that SELECT has to return for one field."""
-    value = row[column.name]
-    match column.type:
-        case Type.TIME:
-            return None if value == NAT else int(value) // 1000 * 1000
-        case Type.FLOAT8:
-            return None if math.isnan(value) else float(value)
-        case Type.FLOAT8_ARRAY:
-            return [float(item) for item in value[: row[column.count]]]
-        case Type.TEXT:
-            return None if column.nullable and not value else bytes(value).decode()
-        case Type.JSON:
-            return bytes(value).decode()
-        case _:
-            return value.item()
 
 
 def bits(value):
@@ -113,7 +94,7 @@ async def test_driver_encodes_the_same_records(connection):
     sent = batch("order_book_deltas", 20)
     await copy(connection, "order_book_deltas", copy_payload([sent]))
     records = [
-        ("binance", "ETH-USDT-PERP", *(_python(c, row) for c in sent.spec.stored))
+        ("binance", "ETH-USDT-PERP", *(python_value(c, row) for c in sent.spec.stored))
         for row in sent.rows
     ]
     await connection.copy_records_to_table(
@@ -127,13 +108,6 @@ async def test_driver_encodes_the_same_records(connection):
         for symbol in ("BTC-USDT-PERP", "ETH-USDT-PERP")
     ]
     assert ours == theirs
-
-
-def _python(column, row):
-    value = expected(column, row)
-    if column.type is Type.TIME:
-        return datetime.fromtimestamp(value / 1e9, UTC)
-    return value
 
 
 async def test_missing_value_of_a_needed_column_is_refused(connection):

@@ -11,7 +11,7 @@ from alphaplus.errors import MigrationError, StorageError
 from alphaplus.storage import migrations
 from alphaplus.storage.migrations import find_directory, load, migrate, status
 from alphaplus.storage.tables import TABLES
-from tests.storage.servers import execute, with_options
+from tests.storage.servers import execute, first_files, with_options
 
 FILES = tuple(str(migration) for migration in load())
 
@@ -28,15 +28,6 @@ async def fetch(dsn, sql, *args):
         return await connection.fetch(sql, *args)
     finally:
         await connection.close()
-
-
-def first_files(folder, count):
-    """A folder with the first migrations: the schema of an earlier version."""
-    earlier = folder.with_name(f"first_{count}")
-    earlier.mkdir()
-    for name in FILES[:count]:
-        shutil.copy(folder / name, earlier)
-    return earlier
 
 
 async def schema(dsn):
@@ -124,7 +115,7 @@ async def test_failing_first_file_leaves_the_database_empty(empty_dsn, folder):
 @pytest.mark.db
 @pytest.mark.parametrize("version", range(2, len(FILES) + 1))
 async def test_any_file_that_fails_half_way_leaves_the_version_before(empty_dsn, folder, version):
-    await migrate(empty_dsn, first_files(folder, version - 1))
+    await migrate(empty_dsn, first_files(folder.with_name("earlier"), version - 1))
     before = await schema(empty_dsn)
     bad = folder / FILES[version - 1]
     bad.write_text(bad.read_text() + "DO $$ BEGIN RAISE 'half way'; END $$;\n")
