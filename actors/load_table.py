@@ -7,6 +7,7 @@ from typing import Any, Final
 from actors.fleet_loads import FEED_PREFIX, SYMBOL_PREFIX, FleetLoads, backlog_of
 from alphaplus.latency import LatencyHistogram
 
+FRESHNESS: Final = ("ts_event", "ts_recv", "age_ms", "stale", "stale_reason")
 ROLES: Final = (("symbols", SYMBOL_PREFIX), ("feeds", FEED_PREFIX))
 
 
@@ -25,9 +26,7 @@ def market_rows(summaries: Sequence[Mapping[str, Any]], loads: FleetLoads) -> li
             {
                 "symbol": symbol,
                 "exchange": exchange,
-                "stale": bool(item["stale"]),
-                "stale_reason": item["stale_reason"],
-                "age_ms": item["age_ms"],
+                **{name: item[name] for name in FRESHNESS},
                 "p50_ms": milliseconds(recent, 50),
                 "p99_ms": milliseconds(recent, 99),
                 "messages_per_s": _rounded(loads.rate(actor, "messages", exchange=exchange), 1),

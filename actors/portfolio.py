@@ -15,7 +15,7 @@ from actors import names
 from actors.environment import metrics_interval_s, set_up_actor_logging
 from actors.fleet_loads import FleetLoads
 from actors.live_desk import LiveDesk
-from actors.load_table import market_rows, milliseconds, role_rows
+from actors.load_table import FRESHNESS, market_rows, milliseconds, role_rows
 from actors.metric_readings import FIGURES, BoardContents, readings
 from actors.metrics import FleetMetrics
 from actors.process_load import ProcessLoad
@@ -33,8 +33,6 @@ from alphaplus.portfolio.stress_inputs import StressInputs
 from alphaplus.streams import Endpoint, LatestReceiver, LatestValue, Transport
 
 log = logging.getLogger(__name__)
-
-FRESHNESS = ("ts_event", "ts_recv", "age_ms", "stale", "stale_reason")
 
 
 class PortfolioRisk:

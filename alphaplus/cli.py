@@ -115,6 +115,27 @@ def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
 
 
 @app.command()
+def top(
+    config: ConfigFile = None,
+    url: Annotated[
+        str | None, typer.Option(help="Address of the API; default that of serve.host and port.")
+    ] = None,
+    once: Annotated[bool, typer.Option(help="Show it once and end.")] = False,
+    sort: Annotated[
+        str, typer.Option(help="symbol, p99, messages, batch, backlog, drops, cpu or memory.")
+    ] = "symbol",
+    interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 2.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per look.")] = False,
+) -> None:
+    """Watch a running fleet: lag, rate, batch, drops, backlog, CPU and memory of each market."""
+    from alphaplus.local.top import top as watch
+
+    serve = load_settings(config).serve
+    address = (url or f"http://{serve.host}:{serve.port}").rstrip("/")
+    watch(address, once=once, as_json=json, sort=sort, interval_s=interval)
+
+
+@app.command()
 def migrate(
     config: ConfigFile = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would be applied.")] = False,

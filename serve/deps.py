@@ -83,6 +83,9 @@ class Fleet(RiskFleet, Protocol):
     async def stats(self) -> Record:
         """Return the counters of the whole fleet, see `schemas.FleetStats`."""
 
+    async def load(self) -> Record:
+        """Return what markets and roles do and cost, see `load_schemas.FleetLoad`."""
+
     async def database(self) -> str:
         """Return the DSN of the database that the fleet writes to."""
 
@@ -189,6 +192,13 @@ class FleetView:
     async def stats(self) -> Record:
         """Return the counters of the fleet."""
         return await self.ask(self.fleet.stats())
+
+    async def load(self) -> Record:
+        """Return what markets and roles do and cost, each market stamped."""
+        load = await self.ask(self.fleet.load())
+        markets = [self.stamp(row) for row in load["markets"]]
+        markets.sort(key=lambda row: (row["symbol"], row["exchange"]))
+        return {**load, "markets": markets, **worst(markets)}
 
     async def ask(self, answer: Awaitable[T]) -> T:
         """Await an answer; a fleet that cannot give it now is the unavailable problem."""

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from serve import problems
 from serve.deps import Record, View, worst
+from serve.load_schemas import FleetLoad
 from serve.schemas import FleetStats, Health, Readiness, problem_answers
 
 router = APIRouter(tags=["fleet"])
@@ -22,6 +23,12 @@ async def get_fleet(view: View) -> Record:
     """Counters since the start, and latency from socket to published analysis."""
     stats = await view.stats()
     return {**stats, **worst(await view.board())}
+
+
+@router.get("/v1/fleet/load", response_model=FleetLoad, responses=problem_answers())
+async def get_load(view: View) -> Record:
+    """What each market and each role does and costs: lag, batches, rates, CPU, memory."""
+    return await view.load()
 
 
 @router.get("/healthz", response_model=Health)

@@ -5,6 +5,7 @@ import pytest
 from actors.fleet_loads import FleetLoads, backlog_of
 from actors.load_table import market_rows, role_rows
 from alphaplus.latency import LatencyHistogram
+from serve.load_schemas import FleetLoad, MarketLoad, RoleLoad
 
 S = 1_000_000_000
 
@@ -41,6 +42,8 @@ def summary(**changes):
         "exchange": "binance",
         "stale": False,
         "stale_reason": None,
+        "ts_event": 1,
+        "ts_recv": 2,
         "age_ms": 3.0,
         "gaps": 2,
         "dropped": 5,
@@ -119,6 +122,16 @@ def test_a_row_per_market_with_what_is_known():
     assert (row["backlog_events"], row["dropped_events"]) == (3, 1)
     assert row["p50_ms"] == pytest.approx(2, rel=0.01)  # of the last seconds, not of the start
     assert row["p99_ms"] == pytest.approx(9, rel=0.01)
+
+
+def test_what_is_told_is_what_the_api_promises():
+    loads = FleetLoads()
+    loads.take("symbol:BTC-USDT-PERP", load(0))
+    loads.take("feed:binance:0", feed(0, backlog=0, dropped=0))
+    answer = {"ts": 1, "markets": market_rows([summary()], loads), "roles": role_rows(loads)}
+    known = FleetLoad.model_validate({**answer, "stale": False})
+    assert set(answer["markets"][0]) == set(MarketLoad.model_fields)
+    assert [set(row) for row in answer["roles"]] == [set(RoleLoad.model_fields)] * len(known.roles)
 
 
 def test_roles_add_up_and_say_nothing_of_what_is_unknown():

@@ -9,6 +9,7 @@ import ray
 
 from actors import names
 from actors.metric_table import METRICS, Metric
+from serve.fleet import RayFleet
 from tests.fleet.conftest import Fleet, running_fleet, until
 
 pytestmark = pytest.mark.ray
@@ -82,6 +83,20 @@ def test_every_metric_arrives_and_equals_the_counters(fleet: Fleet) -> None:
     assert found["ray_alphaplus_symbol_memory_bytes", symbol] > 20e6
     assert found["ray_alphaplus_batches_total", symbol] > 0
     assert found["ray_alphaplus_batch_apply_seconds_total", symbol] > 0
+
+
+async def test_the_load_says_what_everyone_costs(fleet: Fleet) -> None:
+    asked = RayFleet()
+    load = await asked.load()
+    assert {row["symbol"] for row in load["markets"]} == set(fleet.symbols)
+    for row in load["markets"]:
+        assert row["memory_bytes"] > 20e6
+        assert row["cpu"] >= 0
+        assert row["backlog_events"] == row["dropped_events"] == row["dropped_rows"] == 0
+    roles = {row["role"]: row for row in load["roles"]}
+    assert set(roles) == {"symbols", "feeds", "portfolio", "store"}
+    assert roles["symbols"]["actors"] == 2
+    assert all(row["cpu_s"] > 0 for row in roles.values())
 
 
 def _expected(metric: Metric) -> bool:

@@ -7,7 +7,7 @@ from alphaplus.errors import StaleBook, UnknownMeasure, UnknownSymbol
 from alphaplus.portfolio.desk import RiskDesk
 from alphaplus.portfolio.stress_inputs import StressInputs
 from alphaplus.storage.latest_rows import LatestOfMarket, LatestRows
-from serve.deps import FleetUnavailable
+from serve.deps import FRESHNESS, FleetUnavailable
 from tests.portfolio.desk_cases import desk, modelled
 from tests.portfolio.stress_cases import stress_inputs
 
@@ -338,6 +338,28 @@ class FakeFleet:
     async def stats(self) -> Record:
         self._maybe_fail("stats")
         return {"symbols": len(self.rows), "gaps": 0, "p99_ms": 4.8, "p50_ms": math.nan, "nodes": 1}
+
+    async def load(self) -> Record:
+        self._maybe_fail("load")
+        markets = [
+            {
+                **{name: row[name] for name in ("symbol", "exchange", *FRESHNESS)},
+                "p50_ms": 0.6,
+                "p99_ms": 4.8,
+                "messages_per_s": 95.2,
+                "batch_events": 68.0,
+                "apply_ms": 0.12,
+                "gaps": 0,
+                "dropped_events": 0,
+                "dropped_rows": 0,
+                "backlog_events": 0,
+                "cpu": None,
+                "memory_bytes": 95_000_000,
+            }
+            for row in self.rows
+        ]
+        roles = [{"role": "symbols", "actors": 2, "cpu": 0.02, "cpu_s": 9.5, "memory_bytes": None}]
+        return {"ts": NOW, "markets": markets, "roles": roles}
 
     async def database(self) -> str:
         self._maybe_fail("database")

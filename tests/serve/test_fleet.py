@@ -63,6 +63,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     registry = Registry()
     monkeypatch.setattr(names, "portfolio", registry.find)
     monkeypatch.setattr(names, "symbol", registry.find)
+    monkeypatch.setattr(names, "actor", registry.find)
     return registry
 
 
@@ -105,6 +106,23 @@ async def test_questions_go_to_their_actors_and_handles_are_kept(registry: Regis
         ("measure", None, "vpin"),
     ]
     assert registry.lookups == 2
+
+
+@pytest.mark.parametrize(
+    ("second", "seconds"),
+    [({"cpu_s": 2.5}, 4.0), (ActorUnavailableError("restarting", None), None)],
+)
+async def test_load_asks_the_stores_and_one_that_is_away_makes_their_cost_unknown(
+    registry: Registry, second: Any, seconds: float | None
+) -> None:
+    told = {"ts": 1, "markets": [], "roles": [{"role": "feeds"}], "stores": ["store:0", "store:1"]}
+    registry.handles = [Handle(told), Handle({"cpu_s": 1.5}), Handle(second)]
+    load = await RayFleet().load()
+    assert load == {
+        "ts": 1,
+        "markets": [],
+        "roles": [{"role": "feeds"}, {"role": "store", "actors": 2, "cpu_s": seconds}],
+    }
 
 
 async def test_successor_of_a_dead_actor_is_found_by_name(registry: Registry) -> None:

@@ -64,3 +64,18 @@ async def test_silent_board_is_503(
 ) -> None:
     fleet.failures["board"] = FleetUnavailable("The fleet is not running; start it.")
     problem(await client.get(route), 503, "unavailable")
+
+
+async def test_load_is_stamped_and_ordered_with_unknown_values_as_null(
+    client: httpx2.AsyncClient, fleet: FakeFleet
+) -> None:
+    fleet.rows = [summary("ETH-USDT-PERP"), summary("BTC-USDT-PERP", ts_recv=at(2000))]
+    body = (await client.get("/v1/fleet/load")).json()
+    assert [row["symbol"] for row in body["markets"]] == ["BTC-USDT-PERP", "ETH-USDT-PERP"]
+    assert body["markets"][0]["age_ms"] == body["age_ms"] == 2000
+    assert body["markets"][0]["cpu"] is None
+    assert body["roles"] == [
+        {"role": "symbols", "actors": 2, "cpu": 0.02, "cpu_s": 9.5, "memory_bytes": None}
+    ]
+    fleet.failures["load"] = FleetUnavailable("The fleet is not running.")
+    problem(await client.get("/v1/fleet/load"), 503, "unavailable")
