@@ -7,7 +7,7 @@ fast as they go. Any batch size gives the same books.
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,9 @@ from alphaplus.feeds.capture import PARQUET_SUFFIX, EventCapture, EventRecorder,
 from alphaplus.feeds.discover import discover
 from alphaplus.feeds.market_feed import FeedCounters, InstrumentCounters, MarketFeed
 from alphaplus.instruments import Instrument
+
+Progress = Callable[[int, int], None]
+"""Takes how much is done, and of how much."""
 
 MEASURES_EVERY_MS: Final = 1000.0
 """Market time between two takings of the measures that depend on the last book alone."""
@@ -145,21 +148,31 @@ def replay(
     batch: int = 1000,
     instruments: Sequence[Instrument] | None = None,
     record: Path | str | None = None,
+    progress: Progress | None = None,
 ) -> ReplayReport:
     """Replay a `.raw.gz` or `.parquet` recording in batches of so many frames.
 
     Without `instruments` they are found in the recording. `record` names a Parquet file that
-    takes the events of a raw recording. Raises CaptureError if the recording cannot be read or
+    takes the events of a raw recording. `progress` is told how many frames (of a Parquet recording:
+    events) of how many are done. Raises CaptureError if the recording cannot be read or
     is of nothing we know.
     """
     path = Path(path)
     if path.suffix == PARQUET_SUFFIX:
-        return _replay_events(path)
-    return _replay_frames(path, batch, instruments, record)
+        return _replay_events(path, progress or _nobody)
+    return _replay_frames(path, batch, instruments, record, progress or _nobody)
+
+
+def _nobody(done: int, of: int) -> None:
+    """Tell nobody."""
 
 
 def _replay_frames(
-    path: Path, batch: int, instruments: Sequence[Instrument] | None, record: Path | str | None
+    path: Path,
+    batch: int,
+    instruments: Sequence[Instrument] | None,
+    record: Path | str | None,
+    progress: Progress,
 ) -> ReplayReport:
     capture = RawCapture.read(path)
     found = discover(capture.frames, instruments)
@@ -181,6 +194,7 @@ def _replay_frames(
                 consumers[made.instrument].take(made.events)
                 if recorder is not None:
                     recorder.write(made.instrument, made.events)
+            progress(min(at + batch, len(capture)), len(capture))
         seconds = time.perf_counter() - begun
     reports = [
         consumer.report(feed.instrument_counters(index)) for index, consumer in enumerate(consumers)
@@ -215,17 +229,19 @@ def _warm_up(instrument: Instrument) -> None:
     consumer.report(feed.instrument_counters(0))
 
 
-def _replay_events(path: Path) -> ReplayReport:
+def _replay_events(path: Path, progress: Progress) -> ReplayReport:
     capture = EventCapture.read(path)
     if not len(capture.events):
         raise CaptureError(f"Expected events in {path}, was an empty recording; record again.")
     consumers = [_Consumer(instrument) for instrument in capture.instruments]
     tallies = [_Tally() for _ in consumers]
     _warm_up(capture.instruments[0])
-    begun = time.perf_counter()
+    begun, done = time.perf_counter(), 0
     for index, events in _whole_messages(capture):
         consumers[index].take(events)
         tallies[index].take(events)
+        done += len(events)
+        progress(done, len(capture.events))
     seconds = time.perf_counter() - begun
     counters = FeedCounters(frames=sum(tally.counters.messages for tally in tallies))
     reports = [
