@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from alphaplus.errors import StorageError
 from alphaplus.storage.row_order import merged, ordered
@@ -92,7 +93,11 @@ class RowRing:
         """
         if self._complete_after is None:
             return None
-        rows = self._ordered()
+        times = self._rows["time"][: self._filled]
+        times = times - times % 1000
+        rows = self._ordered(times >= _nth_largest(times, count))
+        if len(rows) < count:  # a row that came twice took the place of another
+            rows = self._ordered()
         certain = rows[rows["time"] > self._complete_after]
         if len(certain) < count and self._complete_after >= MIN_TIME_NS:
             return None
@@ -107,15 +112,25 @@ class RowRing:
     def _filled(self) -> int:
         return min(self._count, self._capacity)
 
-    def _ordered(self) -> RowArray:
-        """Return all rows with times as the database keeps them, in the order of the key."""
-        turn = self._count % self._capacity if self._count > self._capacity else 0
-        rows = np.roll(self._rows[: self._filled], -turn)  # as they came: a copy
+    def _ordered(self, chosen: npt.NDArray[np.bool_] | None = None) -> RowArray:
+        """Return the rows, or the chosen ones, with times as the database keeps them, in order."""
+        places = np.arange(self._filled) if chosen is None else np.flatnonzero(chosen)
+        if self._count > self._capacity:  # as they came: the oldest is not at the beginning
+            turn = np.searchsorted(places, self._count % self._capacity)
+            places = np.roll(places, -turn)
+        rows = self._rows[places]
         for column in self._spec.columns:
             if column.type is Type.TIME:
-                times = rows[column.name]
-                times[times != NAT] -= times[times != NAT] % 1000
+                known = rows[column.name] != NAT
+                rows[column.name][known] -= rows[column.name][known] % 1000
         return ordered(rows, self._spec)
+
+
+def _nth_largest(values: npt.NDArray[np.int64], count: int) -> int:
+    """Return the `count`-th largest value, or the least if there are fewer."""
+    if len(values) <= count:
+        return int(values.min(initial=0))
+    return int(np.partition(values, -count)[-count])
 
 
 class LatestOfMarket:

@@ -14,6 +14,8 @@ from alphaplus.storage.series_reader import SeriesReader
 from alphaplus.storage.tables import Type, table_of
 
 RECENT_NS: Final = 3600 * 10**9
+UNPACKED_NS: Final = 600 * 10**9
+"""Rows so young are in no archive: `storage.archive_after_h` is at least a quarter of an hour."""
 FEW: Final = min(500, MAX_ROWS)
 """Up to so many rows the driver's prepared statements and records are faster than a COPY, which
 is planned anew each time."""
@@ -33,6 +35,8 @@ async def newest_records(
         hot = await latest(connection, table, *series, count, start_ns=start)
         if len(hot) < count:
             hot = await latest(connection, table, *series, count)
+        if len(hot) == count and hot[-1]["time"] > now_ns - UNPACKED_NS:
+            return _parsed(hot, table)
         packed = await newest_archived(connection, query, series, 1)
         if packed is None or (len(hot) == count and hot[-1]["time"] > packed[1]):
             return _parsed(hot, table)
