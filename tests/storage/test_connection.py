@@ -59,6 +59,28 @@ async def test_no_free_connection(dsn):
         await execute(dsn, f"DROP ROLE {role}")
 
 
+async def test_a_server_that_is_too_old_is_refused():
+    """A server that only gets as far as to say its version."""
+
+    async def greet(reader, writer):
+        head = await reader.readexactly(4)
+        await reader.readexactly(int.from_bytes(head) - 4)  # the startup message
+        writer.write(b"R" + (8).to_bytes(4) + (0).to_bytes(4))  # no password is asked for
+        for name, value in (("server_version", "14.22"), ("client_encoding", "UTF8")):
+            said = f"{name}\0{value}\0".encode()
+            writer.write(b"S" + (4 + len(said)).to_bytes(4) + said)
+        writer.write(b"Z" + (5).to_bytes(4) + b"I")
+        await reader.readexactly(5)  # the client takes its leave
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(StorageError, match=r"PostgreSQL 15 or newer at .*/db, was 14\.$"):
+            await connect(f"postgresql://me@127.0.0.1:{port}/db?sslmode=disable")
+
+
 def test_every_kind_of_error_has_a_sentence():
     dsn = f"postgresql://me:{SECRET}@db.example:6000/market"
     for error in (

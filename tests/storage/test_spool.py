@@ -95,10 +95,14 @@ def test_damage_in_the_middle_costs_one_frame_and_is_kept(tmp_path, where):
     spool.close()
 
 
-def test_damage_at_the_end_of_the_last_frame_is_a_torn_tail(tmp_path):
+@pytest.mark.parametrize(
+    "where", [0, 5, 9, 13, 20, -1], ids=["magic", "length", "crc", "sequence", "data", "end"]
+)
+def test_damage_of_the_last_frame_is_a_torn_tail(tmp_path, where):
     segment = written(tmp_path)
     data = bytearray(segment.read_bytes())
-    data[-1] ^= 1
+    last = len(data) - 20 - len(PAYLOADS[-1])
+    data[where if where < 0 else last + where] ^= 1
     segment.write_bytes(data)
     spool = Spool(tmp_path)
     assert everything(spool) == PAYLOADS[:-1]

@@ -75,6 +75,11 @@ def test_wrong_rows_and_names_are_refused():
     rows = TABLES["trades"].rows(1)
     with pytest.raises(StorageError, match="rows of open_interest"):
         TableBatch("open_interest", "binance", "X", rows)
+    more = np.zeros(1, dtype=[*TABLES["trades"].dtype.descr, ("mood", "<f8")])
+    with pytest.raises(StorageError, match=r"rows of trades, was .*'mood'.*make them with TABLES"):
+        TableBatch("trades", "binance", "X", more)
+    with pytest.raises(StorageError, match="was another version's"):
+        TableBatch.from_key("trades binance X", more.tobytes())
     with pytest.raises(StorageError, match="no table 'trade'"):
         TableBatch("trade", "binance", "X", rows)
     with pytest.raises(StorageError, match="1 to 255 bytes"):
