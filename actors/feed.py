@@ -242,6 +242,10 @@ class Feed:
             task.cancel()
         if self._recorder is not None:
             self._recorder.close()
+        return await self.report()
+
+    async def report(self) -> dict[str, Any]:
+        """Return the counters and this process's costs."""
         times = os.times()
         return {
             "name": self._name,

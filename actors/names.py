@@ -52,6 +52,11 @@ def supervisor() -> ActorHandle[Any]:
     return _find(SUPERVISOR)
 
 
+def member(name: str) -> ActorHandle[Any]:
+    """Find any actor of the fleet by its name; raises LookupError where there is none."""
+    return _find(name)
+
+
 def _find(name: str) -> ActorHandle[Any]:
     try:
         return ray.get_actor(name, namespace=NAMESPACE)

@@ -1,0 +1,1 @@
+"""Everything is killed and every frame may be wrong: does the system come back right?"""
