@@ -130,14 +130,22 @@ class Chaos:
                 done, hit = True, self.symbols
         self.say(f"killed {kill.target} {', '.join(hit)}" if done else f"no {kill.target} lives")
         self.kills[kill.target] += done
-        ends = time.monotonic() if kill.target not in (Target.JOB, Target.HEAD) else began
-        self.hits.append(Hit(cause=str(kill.target), at=began, ends=ends, symbols=frozenset(hit)))
         if kill.target is Target.HEAD:
             self._system.start_head()
             watch.resume()
         if kill.target in (Target.JOB, Target.HEAD):
             self._system.submit()
+            time.sleep(1.0)  # for a look at nobody
             self._until(watch.all_fresh, watch)
+        self.hits.append(
+            Hit(
+                cause=str(kill.target),
+                at=began,
+                ends=time.monotonic(),
+                counts_from=began,
+                symbols=frozenset(hit),
+            )
+        )
 
     def _plan_faults(self) -> list[dict[str, Any]]:
         asked = self.venue(

@@ -5,6 +5,7 @@ own. Only processes that descend from what was started here are ever killed.
 """
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -54,7 +55,7 @@ class System:
             address=self._head.address,
             namespace=names.NAMESPACE,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
         )
 
     def submit(self) -> None:

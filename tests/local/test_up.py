@@ -1,5 +1,6 @@
 """`alphaplus up` as a user runs it: it serves, drains, ends with its summary, leaves nothing."""
 
+import contextlib
 import json
 import os
 import signal
@@ -91,6 +92,84 @@ def test_an_interrupt_drains_and_leaves_nothing(tmp_path: Path) -> None:
     assert json.loads(out.splitlines()[-1])["rows_dead"] == 0
     _, alive = psutil.wait_procs(family, timeout=10)
     assert [item for item in alive if item.status() != psutil.STATUS_ZOMBIE] == []
+
+
+POSITIONS = {
+    "wallet_balance": 50_000,
+    "positions": [{"symbol": "BTC-USDT-PERP", "quantity": 2, "entry_price": 60_000}],
+}
+
+
+def held(url: str) -> list[tuple[str, float]]:
+    portfolio = get(f"{url}/v1/portfolio") or {"positions": []}
+    return [(item["symbol"], item["quantity"]) for item in portfolio["positions"]]
+
+
+def until(condition: Any, running: "subprocess.Popen[str]", timeout_s: float = 180.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.5)
+
+
+def is_fresh(url: str) -> bool:
+    found = get(f"{url}/v1/symbols")
+    return bool(found and found["symbols"] and not found["stale"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_positions_and_rows_survive_the_death_of_the_job_and_of_everything(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    url = f"http://127.0.0.1:{port}"
+
+    def start() -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            command("up", "--symbols=2", f"--port={port}", "--json"),
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    first = start()
+    until(lambda: is_fresh(url), first)
+    body = json.dumps(POSITIONS).encode()
+    headers = {"Content-Type": "application/json"}
+    put = urllib.request.Request(
+        f"{url}/v1/portfolio/positions", data=body, headers=headers, method="PUT"
+    )
+    with urllib.request.urlopen(put, timeout=10) as answer:
+        assert answer.status == 200
+    drivers = [
+        process
+        for process in psutil.Process(first.pid).children(recursive=True)
+        if process.cmdline()[1:3] == ["-m", "jobs.stream"]
+    ]
+    assert drivers
+    for process in drivers:
+        process.kill()
+    until(lambda: not is_fresh(url), first)
+    until(lambda: is_fresh(url), first)
+    assert held(url) == [("BTC-USDT-PERP", 2.0)]
+
+    family = [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(family, timeout=20)
+    first.communicate()
+
+    second = start()
+    until(lambda: is_fresh(url), second)
+    assert held(url) == [("BTC-USDT-PERP", 2.0)]
+    second.send_signal(signal.SIGINT)
+    out, _ = second.communicate(timeout=120)
+    assert second.returncode == 0
+    summary = json.loads(out.splitlines()[-1])
+    assert summary["rows_dead"] == 0
+    assert summary["rows_written"] + summary["rows_duplicate"] == summary["rows_accepted"]
 
 
 @pytest.mark.parametrize(
