@@ -1,6 +1,7 @@
 """`alphaplus db status` for people: one line a table, then what needs attention."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -8,7 +9,8 @@ from rich.table import Table
 from alphaplus.storage.database_status import DatabaseStatus, TableStatus
 from alphaplus.storage.spool_status import SpoolStatus
 
-_COLUMNS = (
+WIDTH: Final = 200
+_COLUMNS: Final = (
     "table", "chunks", "rows (estimate)", "MB", "archived rows", "archived MB", "saved",
     "oldest", "newest", "in default", "kept",
 )  # fmt: skip
@@ -16,10 +18,13 @@ _COLUMNS = (
 
 def print_status(console: Console, status: DatabaseStatus, spool: SpoolStatus) -> None:
     """Print a database and a spool."""
+    if not console.is_terminal:  # a file has no width that the table must fit
+        console.width = WIDTH
     console.print(
         f"{status.server}: {status.version}, {status.flavor} flavour, {status.migrations} "
         f"migrations, {status.bytes / 1e6:,.1f} MB",
         highlight=False,
+        soft_wrap=True,
     )
     table = Table(*_COLUMNS, box=None)
     for item in status.tables:
@@ -48,7 +53,7 @@ def _cells(item: TableStatus) -> tuple[str, ...]:
         _time(item.oldest_ns),
         _time(item.newest_ns),
         str(item.rows_in_default),
-        "for ever" if item.retention_days is None else f"{item.retention_days:g} days",
+        "ever" if item.retention_days is None else f"{item.retention_days:g} days",
     )
 
 
@@ -59,4 +64,4 @@ def _number(value: int | None) -> str:
 def _time(time_ns: int | None) -> str:
     if time_ns is None:
         return ""
-    return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M")

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from alphaplus.errors import StorageError
+from alphaplus.local.ray_head import OVER, RayHead, ray_environment
 from alphaplus.storage.connection import connect
 from alphaplus.storage.maintenance import LOCK_KEY
 from alphaplus.storage.maintenance_report import MaintenanceReport, Policy
@@ -120,6 +122,25 @@ def test_every_so_often_until_it_is_told_to_stop(dsn, number):
     code, told, err = ended(process)
     assert code == 0, err
     assert told["summary"]["runs"] >= 2
+
+
+@pytest.mark.ray
+def test_it_works_as_a_job_of_a_cluster(server):
+    dsn, folder = server
+    environment = {**ray_environment(), "ALPHAPLUS_STORAGE__DSN": dsn}
+    head = RayHead(folder, environment, cpus=1)
+    try:
+        head.start()
+        head.submit("maintain", ROOT, [sys.executable, "-m", "jobs.maintain", "--json"])
+        deadline = time.monotonic() + 120
+        while head.job_state("maintain") not in OVER and time.monotonic() < deadline:
+            time.sleep(0.2)
+        said = head.job_log("maintain")
+        assert head.job_state("maintain") == "SUCCEEDED", said
+    finally:
+        head.stop()
+    (summary,) = (json.loads(line)["summary"] for line in said.splitlines() if line[:1] == "{")
+    assert (summary["runs"], summary["failures"]) == (1, [])
 
 
 async def test_what_cannot_be_done_is_tried_again_soon(monkeypatch):
