@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +21,9 @@ from alphaplus.instruments import instrument_kind
 from alphaplus.log import set_up_logging
 from alphaplus.risk.history_folder import find_files
 from alphaplus.storage.connection import connect
-from alphaplus.storage.queries import to_ns
 from alphaplus.storage.spool_folders import SPOOL
+from alphaplus.storage.tables import MIN_TIME_NS
+from alphaplus.storage.time_text import time_ns_of
 from alphaplus.storage.writer import Writer
 from jobs.arguments import finish, parser, settings_of
 from jobs.backfill_exchange import load_exchange
@@ -33,6 +33,7 @@ from jobs.services import Services
 
 WHAT: Final = ("candles", "mark", "funding", "open_interest", "tiers")
 DRAIN_S: Final = 300.0
+DAY_NS: Final = 86_400 * 10**9
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -104,27 +105,16 @@ def _what(text: str) -> tuple[str, ...]:
 
 def _span(arguments: argparse.Namespace, default: float | None) -> tuple[int, int]:
     """Return the range in ns: by the arguments, else `default` days back, else all time."""
-    now = datetime.now(UTC)
-    until = _time("--until", arguments.until) or now
-    first = datetime(2000, 1, 1, tzinfo=UTC) if default is None else now - timedelta(days=default)
-    since = _time("--since", arguments.since) or first
+    now = time.time_ns()
+    until = now if arguments.until is None else time_ns_of("--until", arguments.until)
+    first = MIN_TIME_NS if default is None else now - round(default * DAY_NS)
+    since = first if arguments.since is None else time_ns_of("--since", arguments.since)
     if since >= until:
-        raise ConfigError(f"Expected --since before --until, was {since} and {until}.")
-    return to_ns(since), to_ns(until)
-
-
-def _time(name: str, text: str | None) -> datetime | None:
-    """Return a time; without a zone it is UTC."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"Expected {name} like 2026-01-31, was {text!r}.") from None
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    if not 2000 <= found.year < 2100:
-        raise ConfigError(f"Expected {name} between 2000 and 2100, was {text!r}.")
-    return found
+        raise ConfigError(
+            f"Expected --since before --until, was {arguments.since or 'unset'} and "
+            f"{arguments.until or 'unset'}."
+        )
+    return since, until
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from alphaplus.instruments import symbol_to_ccxt
 from alphaplus.leverage.tier_files import FORMAT, tiers_of
 from alphaplus.leverage.tiers import TierBook
 from alphaplus.risk.history_files import CandleHistory, FundingHistory, OpenInterestHistory
-from alphaplus.storage.copy import EPOCH_US, SIGNATURE, TRAILER
+from alphaplus.storage.copy_rows import copy_rows, layout_of
 from alphaplus.storage.history_rows import SECOND_NS, CandleKind
 from alphaplus.storage.queries import time_range, to_datetime, to_ns
 from alphaplus.storage.tables import MAX_TIME_NS, MIN_TIME_NS
@@ -131,39 +131,18 @@ async def _columns(
 ) -> Iterable[tuple[str, npt.NDArray[np.int64], list[npt.NDArray[np.float64]]]]:
     """Return symbol, times and columns of floats (NULL is nan) of each symbol that has rows."""
     exchange, symbols, start_ns, end_ns = span
-    values = ", ".join(f"coalesce({name}, 'NaN')" for name in names)
-    sql = (
-        f"SELECT array_position($2::text[], symbol), time, {values} FROM {table} "
-        "WHERE exchange = $1 AND symbol = ANY($2::text[]) AND time >= $3 AND time < $4 "
-        f"{condition} ORDER BY 1, time"
-    )
-    payload = bytearray()
-
-    async def collect(data: bytes) -> None:
-        payload.extend(data)
-
-    wanted = list(symbols)
+    layout = layout_of(table, ("time", *names))
     limits = time_range(start_ns, end_ns)
-    await connection.copy_from_query(
-        sql, exchange, wanted, *limits, *arguments, output=collect, format="binary"
-    )
-    rows = _parsed(bytes(payload), len(names))
-    cuts = np.flatnonzero(np.diff(rows["symbol"])) + 1
-    return [
-        (
-            wanted[int(part["symbol"][0]) - 1],
-            (part["time"].astype(np.int64) + EPOCH_US) * 1000,
-            [part[f"value_{at}"].astype(np.float64) for at in range(len(names))],
+    found = []
+    for symbol in symbols:
+        rows = await copy_rows(
+            connection,
+            layout,
+            "WHERE exchange = $1 AND symbol = $2 AND time >= $3 AND time < $4 "
+            f"{condition} ORDER BY time",
+            *(exchange, symbol, *limits, *arguments),
         )
-        for part in np.split(rows, cuts)
-        if len(part)
-    ]
-
-
-def _parsed(payload: bytes, floats: int) -> npt.NDArray[np.void]:
-    """Return the rows of a binary COPY stream of an int4, a time and so many floats."""
-    fields: list[Any] = [("fields", ">i2"), ("l0", ">i4"), ("symbol", ">i4")]
-    fields += [("l1", ">i4"), ("time", ">i8")]
-    for at in range(floats):
-        fields += [(f"l{at + 2}", ">i4"), (f"value_{at}", ">f8")]
-    return np.frombuffer(payload[len(SIGNATURE) : -len(TRAILER)], dtype=np.dtype(fields))
+        if len(rows):
+            values = [np.ascontiguousarray(rows[name]) for name in names]
+            found.append((symbol, np.ascontiguousarray(rows["time"]), values))
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alphaplus.errors import ConfigError, FeedError, UnknownSymbol
+from alphaplus.errors import ConfigError, FeedError, StorageError, UnknownSymbol
 from alphaplus.leverage.tier_files import write_tiers
 from alphaplus.leverage.tiers import LeverageTier, TierBook, TierTable
 from alphaplus.storage import history
@@ -229,8 +229,8 @@ def test_names_of_files_are_our_symbols():
         ((), ConfigError, "--symbols"),
         (("--symbols", "BTC/USDT"), UnknownSymbol, "BTC-USDT-PERP"),
         (("--symbols", SYMBOLS[0], "--what", "candle"), ConfigError, "--what out of candles"),
-        (("--symbols", SYMBOLS[0], "--since", "soon"), ConfigError, "--since like 2026-01-31"),
-        (("--symbols", SYMBOLS[0], "--since", "1999-01-01"), ConfigError, "between 2000 and"),
+        (("--symbols", SYMBOLS[0], "--since", "soon"), StorageError, "--since like 2026-01-31"),
+        (("--symbols", SYMBOLS[0], "--since", "1999-01-01"), StorageError, "between 2000-01-01"),
         (
             ("--symbols", SYMBOLS[0], "--since", "2026-01-02", "--until", "2026-01-01"),
             ConfigError,

@@ -16,7 +16,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
+from alphaplus.storage import history_reader
 from alphaplus.storage.migrations import migrate
+from alphaplus.storage.series_reader import SeriesReader
 from alphaplus.storage.tables import TABLES, TableBatch
 from alphaplus.storage.writer import Writer
 from serve.app import create_app
@@ -310,6 +312,25 @@ async def test_bad_questions_for_bars_and_latest(
 ) -> None:
     body = problem(await history.get(path), 422, "invalid-request")
     assert sentence in body["detail"]
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet", "csv"])
+async def test_a_stream_that_fails_half_way_breaks_off(
+    history: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr(history_reader, "MAX_PIECE_ROWS", 50)
+    read, calls = SeriesReader.after, []
+
+    async def failing(self: SeriesReader, key: Any, count: int) -> Any:
+        calls.append(key)
+        if len(calls) == 4:
+            raise ConnectionResetError("the server is gone")
+        return await read(self, key, count)
+
+    monkeypatch.setattr(SeriesReader, "after", failing)
+    with pytest.raises(RuntimeError, match="already started"):  # the server then hangs up
+        await history.get(f"{TRADES}?format={form}")
+    assert (await history.get(f"{TRADES}?limit=1")).status_code == 200  # connections are back
 
 
 async def test_unknown_table_symbol_exchange_and_format(history: httpx2.AsyncClient) -> None:

@@ -11,6 +11,8 @@ from alphaplus.errors import StorageError
 from alphaplus.storage import history_reader
 from alphaplus.storage.archive.block import pack
 from alphaplus.storage.archive.blocks import insert_blocks
+from alphaplus.storage.archive.move import Partition, move_partition
+from alphaplus.storage.connection import connect
 from alphaplus.storage.copy_rows import decode, layout_of
 from alphaplus.storage.history_query import Cursor, HistoryQuery
 from alphaplus.storage.history_reader import read_page, stream_rows
@@ -187,6 +189,40 @@ async def test_rows_of_table_and_archive_are_one(dsn, connection, tmp_path, tabl
     assert await extent(connection, table) == Extent(
         oldest_ns=int(min(times[0], only["time"][0])), newest_ns=int(times[-1])
     )
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("limit", [3, 10, 29])
+async def test_partitions_that_are_archived_between_pages_change_nothing(
+    dsn, connection, tmp_path, limit
+):
+    table = "market_trades"
+    made = rows(table, 120)
+    made["time"] = T0 + np.arange(120) * (HOUR // 20)  # six hours
+    await store(dsn, tmp_path, TableBatch(table, "binance", SYMBOLS[0], made))
+    other = await connect(dsn, write=True)
+    partitions = [
+        Partition(table=table, name=row["chunk_name"], start=row["from_time"], end=row["to_time"])
+        for row in await other.fetch(
+            "SELECT * FROM ap_chunk_stats() WHERE table_name = $1 AND from_time IS NOT NULL "
+            "ORDER BY from_time DESC",
+            table,
+        )
+    ]
+    assert len(partitions) == 6
+    query = HistoryQuery(table=table, end_ns=T0 + 10 * HOUR)
+    ids, cursor = [], None
+    while True:
+        page = await read_page(connection, query, limit, cursor)
+        ids += [number for piece in page.pieces for number in piece.rows["trade_id"].tolist()]
+        cursor = page.next
+        if cursor is None:
+            break
+        if partitions:  # the newest first: one is always where the next page is to begin
+            await move_partition(other, partitions.pop(0))
+    await other.close()
+    assert ids == list(range(120))
+    assert len(partitions) == max(0, 6 - (120 // limit))
 
 
 async def test_range_exchange_symbols_and_columns_filter(dsn, connection, tmp_path):
