@@ -22,7 +22,7 @@ class TableStatus:
     chunks: int
     """Partitions or chunks, without the default partition."""
     rows_estimate: int | None
-    """Rows outside the archive, by the statistics of the last analyze; None: there was none."""
+    """Rows that are not archived or compressed, by the last analyze; None: there was none."""
     bytes: int
     """Heap, index and TOAST, outside the archive."""
     archived_rows: int | None
