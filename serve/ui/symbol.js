@@ -262,6 +262,8 @@ export function open(key) {
   put($("exchange"), exchange);
   $("book-json").href = path("/book", "&depth=20");
   $("analysis-json").href = path("/analysis");
+  $("trades-csv").href = pastHour("market_trades");
+  $("measures-csv").href = pastHour("market_depth_analysis");
   $("status").hidden = $("reason").hidden = $("figures").hidden = true;
   $("symbol").classList.remove("stale");
   $("name").focus();
@@ -271,6 +273,14 @@ function path(route = "", more = "") {
   const { symbol, exchange } = parts();
   const where = exchange ? `exchange=${encodeURIComponent(exchange)}` : "";
   return `/v1/symbols/${encodeURIComponent(symbol)}${route}?${where}${more}`;
+}
+
+// Stored rows; times are nanoseconds, too long for a number here.
+function pastHour(table) {
+  const { symbol, exchange } = parts();
+  const asked = new URLSearchParams({ symbol, start: `${Date.now() - 3600e3}000000`, format: "csv" });
+  if (exchange) asked.set("exchange", exchange);
+  return `/v1/history/${table}?${asked}`;
 }
 
 export async function load() {
