@@ -188,6 +188,7 @@ async def test_documentation_names_every_route_with_problems_and_examples(
         "/v1/history/{table}/bars",
         "/v1/history/{table}/latest",
         "/v1/fleet",
+        "/v1/fleet/load",
         "/healthz",
         "/readyz",
     }
