@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import ray
 from ray.actor import ActorHandle
 from ray.exceptions import (
     ActorDiedError,
@@ -130,14 +131,16 @@ class RayFleet:
         """Ask the portfolio actor, and of their cost those who do not tell it."""
         load: Record = await self._portfolio("loads")
         stores = [self._cpu_seconds(name) for name in load.pop("stores")]
-        seconds = await asyncio.gather(*stores)
+        seconds, nodes = await asyncio.gather(
+            asyncio.gather(*stores), asyncio.to_thread(living_nodes)
+        )
         known = [value for value in seconds if value is not None]
         store = {
             "role": "store",
             "actors": len(seconds),
             "cpu_s": round(sum(known), 2) if known and len(known) == len(seconds) else None,
         }
-        return {**load, "roles": [*load["roles"], store]}
+        return {**load, "roles": [*load["roles"], store], "nodes": nodes}
 
     async def _cpu_seconds(self, name: str) -> float | None:
         """Return what an actor reports; None while it cannot answer, as the others can."""
@@ -216,6 +219,20 @@ class RayFleet:
             raise _unavailable(name, "has too many questions waiting") from error
         except (TimeoutError, GetTimeoutError) as error:
             raise _unavailable(name, f"gave no answer within {self._timeout_s:g} s") from error
+
+
+def living_nodes() -> list[Record]:
+    """Return the cluster's nodes that live and what each offers; waits for the cluster's head."""
+    return [
+        {
+            "name": node["NodeName"],
+            "address": node["NodeManagerAddress"],
+            "cpus": node["Resources"].get("CPU", 0.0),
+            "memory_bytes": int(node["Resources"].get("memory", 0)),
+        }
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
 
 
 def _not_running() -> FleetUnavailable:

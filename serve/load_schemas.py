@@ -53,9 +53,19 @@ class RoleLoad(Answer):
     memory_bytes: int | None = Field(None, description="Of all processes.", examples=[950000000])
 
 
+class NodeOffer(Answer):
+    """A node of the cluster that lives, and what it offers to actors in all."""
+
+    name: str = Field(description="Its name in the cluster.", examples=["worker-1"])
+    address: str = Field(description="Its address.", examples=["10.0.0.12"])
+    cpus: float = Field(description="Cores offered; 0 of a head.", examples=[4.0])
+    memory_bytes: int = Field(description="Memory offered.", examples=[11000000000])
+
+
 class FleetLoad(Freshness):
     """The load of the fleet; freshness is that of its oldest book."""
 
     ts: int = Field(description="When it was read, ns since 1970 UTC.", examples=[1723111200123])
     markets: list[MarketLoad] = Field(description="One per exchange and symbol.")
     roles: list[RoleLoad] = Field(description="One per role.")
+    nodes: list[NodeOffer] = Field(description="One per node that lives.")

@@ -118,8 +118,11 @@ def _headline(load: Load) -> Text:
     stale = sum(bool(row["stale"]) for row in markets)
     rate = sum(row["messages_per_s"] or 0 for row in markets)
     worst = max((row["p99_ms"] or 0 for row in markets), default=0)
+    nodes = load["nodes"]
+    cpus = sum(node["cpus"] for node in nodes)
     return Text(
-        f"{len(markets)} markets, {stale} stale, {rate:,.0f} messages/s, worst p99 {worst:,.1f} ms",
+        f"{len(markets)} markets, {stale} stale, {rate:,.0f} messages/s, "
+        f"worst p99 {worst:,.1f} ms, {len(nodes)} nodes with {cpus:g} cores",
         style="bold yellow" if stale else "bold",
     )
 

@@ -1,7 +1,9 @@
 """Ray's metrics endpoint says what the fleet's own counters say."""
 
+import json
 import re
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ NOT_HELD = {"portfolio_equity", "portfolio_var_99_1d", "portfolio_es_975_1d"}
 @pytest.fixture(scope="module")
 def fleet(cluster: None, database: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     settings = {
+        "log": {"format": "json"},
         "metrics": {"interval_s": 0.5},
         "fleet": {"stale_after_ms": 600_000.0},
         "risk": {"history_days": 0.0},
@@ -85,6 +88,36 @@ def test_every_metric_arrives_and_equals_the_counters(fleet: Fleet) -> None:
     assert found["ray_alphaplus_batch_apply_seconds_total", symbol] > 0
 
 
+def test_a_figure_that_is_no_longer_known_is_gone(fleet: Fleet) -> None:
+    portfolio: Any = names.portfolio()
+    position = {"symbol": fleet.symbols[0], "quantity": 1.0, "entry_price": 60_000.0}
+    equity = ("ray_alphaplus_portfolio_equity",)
+    ray.get(portfolio.set_positions.remote([position], 30_000.0))
+    until(lambda: equity in scrape(), timeout_s=60, poll_s=1.0)
+    ray.get(portfolio.set_positions.remote([]))
+    until(lambda: equity not in scrape(), timeout_s=60, poll_s=1.0)
+
+
+def test_actors_log_json_with_their_ids(fleet: Fleet) -> None:
+    symbol = fleet.symbols[1]
+    ray.get(names.supervisor().resync.remote("binance", symbol))
+    folder = Path(ray._private.worker.global_worker.node.get_logs_dir_path())
+
+    def lines() -> list[dict[str, Any]]:
+        texts = (path.read_text() for path in folder.glob("worker-*.err"))
+        found = (line for text in texts for line in text.splitlines() if '"logger"' in line)
+        return [json.loads(line) for line in found]
+
+    def told() -> bool:
+        asked = (line for line in lines() if "asks for a snapshot" in line["message"])
+        return any(line.get("symbol") == symbol for line in asked)
+
+    until(told)
+    feed = [line for line in lines() if line.get("actor") == "feed:binance:0"]
+    assert feed
+    assert {line["exchange"] for line in feed} == {"binance"}
+
+
 async def test_the_load_says_what_everyone_costs(fleet: Fleet) -> None:
     asked = RayFleet()
     load = await asked.load()
@@ -93,6 +126,8 @@ async def test_the_load_says_what_everyone_costs(fleet: Fleet) -> None:
         assert row["memory_bytes"] > 20e6
         assert row["cpu"] >= 0
         assert row["backlog_events"] == row["dropped_events"] == row["dropped_rows"] == 0
+    (node,) = load["nodes"]
+    assert node["cpus"] == 2
     roles = {row["role"]: row for row in load["roles"]}
     assert set(roles) == {"symbols", "feeds", "portfolio", "store"}
     assert roles["symbols"]["actors"] == 2

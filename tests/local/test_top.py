@@ -48,6 +48,7 @@ LOAD = {
     "ts": 10**18,
     "markets": [market("ETH-USDT-PERP", stale=True), market("BTC-USDT-PERP", dropped_rows=7)],
     "roles": [role("symbols", cpu=0.5, memory_bytes=190_000_000), role("store")],
+    "nodes": [{"cpus": 0.0}, {"cpus": 4.0}],
 }
 
 
@@ -94,7 +95,10 @@ def test_once_draws_every_market_and_role(api: tuple[str, type[Answer]]) -> None
     done = CliRunner().invoke(app, ["top", "--url", api[0], "--once"], env={"COLUMNS": "140"})
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].strip() == "2 markets, 1 stale, 190 messages/s, worst p99 4.8 ms"
+    assert (
+        lines[0].strip()
+        == "2 markets, 1 stale, 190 messages/s, worst p99 4.8 ms, 2 nodes with 4 cores"
+    )
     (btc,) = [line.split() for line in lines if line.startswith("binance:BTC")]
     assert btc[1:] == ["0.6", "4.8", "95", "68", "0", "7", "3", "1.2", "95"]
     (symbols,) = [line.split() for line in lines if line.startswith("symbols")]

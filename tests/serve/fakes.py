@@ -359,7 +359,8 @@ class FakeFleet:
             for row in self.rows
         ]
         roles = [{"role": "symbols", "actors": 2, "cpu": 0.02, "cpu_s": 9.5, "memory_bytes": None}]
-        return {"ts": NOW, "markets": markets, "roles": roles}
+        nodes = [{"name": "head", "address": "10.0.0.1", "cpus": 0.0, "memory_bytes": 0}]
+        return {"ts": NOW, "markets": markets, "roles": roles, "nodes": nodes}
 
     async def database(self) -> str:
         self._maybe_fail("database")

@@ -77,5 +77,6 @@ async def test_load_is_stamped_and_ordered_with_unknown_values_as_null(
     assert body["roles"] == [
         {"role": "symbols", "actors": 2, "cpu": 0.02, "cpu_s": 9.5, "memory_bytes": None}
     ]
+    assert body["nodes"][0]["cpus"] == 0
     fleet.failures["load"] = FleetUnavailable("The fleet is not running.")
     problem(await client.get("/v1/fleet/load"), 503, "unavailable")
