@@ -230,7 +230,7 @@ def living_nodes() -> list[Record]:
             "cpus": node["Resources"].get("CPU", 0.0),
             "memory_bytes": int(node["Resources"].get("memory", 0)),
         }
-        for node in ray.nodes()
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]
     ]
 

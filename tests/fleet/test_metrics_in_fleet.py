@@ -86,6 +86,7 @@ def test_every_metric_arrives_and_equals_the_counters(fleet: Fleet) -> None:
     assert found["ray_alphaplus_symbol_memory_bytes", symbol] > 20e6
     assert found["ray_alphaplus_batches_total", symbol] > 0
     assert found["ray_alphaplus_batch_apply_seconds_total", symbol] > 0
+    fleet.venue("/control/resume", {})
 
 
 def test_a_figure_that_is_no_longer_known_is_gone(fleet: Fleet) -> None:
@@ -93,9 +94,17 @@ def test_a_figure_that_is_no_longer_known_is_gone(fleet: Fleet) -> None:
     position = {"symbol": fleet.symbols[0], "quantity": 1.0, "entry_price": 60_000.0}
     equity = ("ray_alphaplus_portfolio_equity",)
     ray.get(portfolio.set_positions.remote([position], 30_000.0))
+    until(lambda: _equity(portfolio) is not None, timeout_s=60, poll_s=1.0)
     until(lambda: equity in scrape(), timeout_s=60, poll_s=1.0)
     ray.get(portfolio.set_positions.remote([]))
     until(lambda: equity not in scrape(), timeout_s=60, poll_s=1.0)
+
+
+def _equity(portfolio: Any) -> float | None:
+    figure = ray.get(portfolio.risk.remote("main"))["figures"]["equity"]
+    print(figure)
+    value: float | None = figure["value"]
+    return value
 
 
 def test_actors_log_json_with_their_ids(fleet: Fleet) -> None:
