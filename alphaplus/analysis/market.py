@@ -14,9 +14,9 @@ from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.splitter import Piece
 from alphaplus.analysis.state import age_ms, stale_reason
 from alphaplus.analysis.tape import Tape
-from alphaplus.book._kernels import TOP, count_messages
+from alphaplus.book._kernels import TOP
 from alphaplus.book.audit import TopOfBookAudit
-from alphaplus.book.best_levels import BEST_LEVELS
+from alphaplus.book.best_levels import BEST_LEVELS, BestLevelsArray
 from alphaplus.book.l2 import L2Book, TopArray
 from alphaplus.book.quotes import QUOTE, QuoteArray
 from alphaplus.events import EventArray, FeedStatus, Kind, plain
@@ -36,7 +36,7 @@ MAX_WAITING: Final = 256
 
 _NO_TOPS: Final = np.empty(0, dtype=TOP)
 _NO_QUOTES: Final = np.empty(0, dtype=QUOTE)
-_FIRST_ROWS: Final = 4
+_LEAST_ROWS: Final = 16
 _SNAPSHOT_END: Final = int(Kind.SNAPSHOT_END)
 _STATUS: Final = int(Kind.STATUS)
 
@@ -64,7 +64,7 @@ class Market:
         self._was_synced = False
         self._unaudited = 0
         self._has_quotes = False  # of the venue, in the pieces that wait to be judged
-        self._best_levels = self._free_levels = np.empty(_FIRST_ROWS, dtype=BEST_LEVELS)
+        self._best_levels = self._free_levels = np.empty(_LEAST_ROWS, dtype=BEST_LEVELS)
         self._tops: list[TopArray] = []
         self._quotes: list[QuoteArray] = []
         self._top: np.void | None = None
@@ -90,7 +90,7 @@ class Market:
             return
         events = plain(join_rows(self._waiting))
         self._waiting, self._waiting_rows = [], 0
-        self._reserve(count_messages(events))
+        self._free_levels = self._best_levels
         begin = 0
         while begin < len(events):
             had_tickers = self._splitter.has_tickers
@@ -180,19 +180,27 @@ class Market:
             stale_after_ms=self._stale_after_ms,
         )
 
-    def _reserve(self, messages: int) -> None:
-        """Make room for the best levels after each message of a batch."""
-        if messages > len(self._best_levels):
-            self._best_levels = np.empty(messages, dtype=BEST_LEVELS)
-        self._free_levels = self._best_levels
+    def _rows_for(self, messages: int) -> BestLevelsArray:
+        """Return room for the best levels after each message of a piece.
+
+        It lies behind that of the batch's other pieces, whose measures still wait for theirs.
+        """
+        if messages > len(self._free_levels):
+            size = max(messages, 2 * len(self._best_levels))  # until a whole batch has room
+            self._best_levels = np.empty(size, dtype=BEST_LEVELS)
+            self._free_levels = self._best_levels
+        rows = self._free_levels[:messages]
+        self._free_levels = self._free_levels[messages:]
+        return rows
 
     def _take(self, events: EventArray, piece: Piece) -> None:
         tops, looks = _NO_TOPS, self.analyzer.looks
+        best_levels = self._rows_for(piece.book_messages)
         if looks is not None:
             looks.count = piece.looks
         if piece.has_levels:
             self._is_refreshed = False
-            tops = self.book.apply(events, self._free_levels, looks)
+            tops = self.book.apply(events, best_levels, looks)
             self._tops.append(tops)
         quotes = piece.quotes
         self._has_quotes = self._splitter.has_tickers
@@ -200,13 +208,11 @@ class Market:
             self._quotes.append(quotes)
         else:
             quotes = quotes_of(tops)
-        best_levels = self._free_levels[: len(tops)]
-        self._free_levels = self._free_levels[len(tops) :]
         self.analyzer.update(
             Tape(
                 quotes=quotes,
                 trades=piece.trades,
-                best_levels=best_levels,
+                best_levels=best_levels[: len(tops)],
                 ts_event=self._splitter.ts_event,
             )
         )

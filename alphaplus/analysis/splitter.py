@@ -93,6 +93,8 @@ class Piece(NamedTuple):
     trades: TradeArray
     has_levels: bool
     """Whether it has any row for the book."""
+    book_messages: int
+    """Messages of the book that it completes."""
     status: FeedStatus | None
     """The new status, if that is all that the piece says."""
     looks: int
@@ -156,7 +158,7 @@ class EventSplitter:
                 self._trades = np.empty(len(events), dtype=TRADE)
             self._free_quotes, self._free_trades = self._quotes, self._trades
         free_quotes, free_trades = self._free_quotes, self._free_trades
-        end, quotes, trades, levels, looks, status = _read(
+        end, quotes, trades, levels, messages, looks, status = _read(
             self.last, events, begin, due, free_quotes, free_trades, self._looks
         )
         self._free_quotes, self._free_trades = free_quotes[quotes:], free_trades[trades:]
@@ -165,6 +167,7 @@ class EventSplitter:
             free_quotes[:quotes],
             free_trades[:trades],
             levels > 0,
+            messages,
             FeedStatus(status) if status >= 0 else None,
             looks,
             status == _TOLD,
@@ -174,12 +177,12 @@ class EventSplitter:
 @kernel
 def _read(
     last_row: Any, events: Any, begin: int, due: int, quotes: Any, trades: Any, looks: Any
-) -> tuple[int, int, int, int, int, int]:
-    """Return end, quotes, trades, book rows, looks, status (-1 = none, or `_TOLD`)."""
+) -> tuple[int, int, int, int, int, int, int]:
+    """Return end, quotes, trades, rows and messages of the book, looks, status (-1: none)."""
     last = last_row[0]
     if events[begin].kind == _STATUS:
-        return begin + 1, 0, 0, 0, 0, int(events[begin].value)
-    n_quotes = n_trades = levels = n_looks = updates = 0
+        return begin + 1, 0, 0, 0, 0, 0, int(events[begin].value)
+    n_quotes = n_trades = levels = messages = n_looks = updates = 0
     most_looks = max(len(looks), 1)  # without any there is never one
     status = -1
     end = begin
@@ -204,6 +207,7 @@ def _read(
             last.messages += 1
         if kind == _DEPTH or kind == _END:
             levels += kind == _END
+            messages += 1
             last.book_ts_event = ts_event
             if ts_event >= last.look_due:
                 _turn(last, looks[n_looks], end - 1 - begin, ts_event, n_trades)
@@ -227,7 +231,7 @@ def _read(
         else:
             _take_value(last, event)
     last.level_updates += updates
-    return end, n_quotes, n_trades, levels, n_looks, status
+    return end, n_quotes, n_trades, levels, messages, n_looks, status
 
 
 @kernel

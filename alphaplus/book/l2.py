@@ -129,8 +129,9 @@ class L2Book:
         if looks is not None and looks.count:
             looks.begin()
             apply = looks.apply
-            if len(self._tops) - self._given < len(events):
-                self._new_tops(max(len(events), _TOPS))
+            most = len(events) if best_levels is _NO_BEST_LEVELS else len(best_levels) + 1
+            if len(self._tops) - self._given < most:
+                self._new_tops(max(most, _TOPS))
         first = self._given
         while True:
             count = apply(
