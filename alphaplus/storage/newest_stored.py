@@ -13,7 +13,8 @@ from alphaplus.storage.series import Series
 from alphaplus.storage.series_reader import SeriesReader
 from alphaplus.storage.tables import Type, table_of
 
-RECENT_NS: Final = 3600 * 10**9
+AROUND_NS: Final = (300 * 10**9, 3600 * 10**9)
+"""How far around now the newest rows are looked for, before they are anywhere."""
 UNPACKED_NS: Final = 600 * 10**9
 """Rows so young are in no archive: `storage.archive_after_h` is at least a quarter of an hour."""
 FEW: Final = min(500, MAX_ROWS)
@@ -26,15 +27,13 @@ async def newest_records(
 ) -> list[dict[str, Any]]:
     """Return the newest rows of an instrument as plain records, newest first.
 
-    The past hour is looked at first, so that old partitions are not. `connection` is an asyncpg
-    connection that is in no transaction.
+    A short time around now is looked at first, so that neither old partitions nor those made
+    ahead are: each would be planned and entered. `connection` is an asyncpg connection that is in
+    no transaction.
     """
     query = HistoryQuery(table=table, exchange=series[0], symbols=(series[1],))
     if count <= FEW:
-        start = now_ns - RECENT_NS
-        hot = await latest(connection, table, *series, count, start_ns=start)
-        if len(hot) < count:
-            hot = await latest(connection, table, *series, count)
+        hot = await _hot(connection, table, series, count, now_ns)
         if len(hot) == count and hot[-1]["time"] > now_ns - UNPACKED_NS:
             return _parsed(hot, table)
         packed = await newest_archived(connection, query, series, 1)
@@ -42,6 +41,17 @@ async def newest_records(
             return _parsed(hot, table)
     rows = await SeriesReader(connection, query, series).newest(count)
     return list(records_of(Piece(*series, rows[::-1]), query))
+
+
+async def _hot(
+    connection: Any, table: str, series: Series, count: int, now_ns: int
+) -> list[dict[str, Any]]:
+    for around in AROUND_NS:
+        start, end = now_ns - around, now_ns + around
+        hot = await latest(connection, table, *series, count, start_ns=start, end_ns=end)
+        if len(hot) == count:
+            return hot
+    return await latest(connection, table, *series, count)
 
 
 async def stored_rows(connection: Any, exchange: str, symbol: str, count: int) -> list[LatestRows]:
@@ -60,4 +70,6 @@ async def stored_rows(connection: Any, exchange: str, symbol: str, count: int) -
 def _parsed(records: list[dict[str, Any]], table: str) -> list[dict[str, Any]]:
     """Return records of the driver with their JSON parsed."""
     names = [column.name for column in table_of(table).columns if column.type is Type.JSON]
-    return [{**record, **{name: json.loads(record[name]) for name in names}} for record in records]
+    for record in records if names else ():
+        record.update({name: json.loads(record[name]) for name in names})
+    return records

@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from alphaplus.errors import StorageError
-from alphaplus.storage.tables import MAX_TIME_NS, MIN_TIME_NS, table_of
+from alphaplus.storage.tables import MAX_TIME_NS, MIN_TIME_NS, Table, Type, table_of
 
 MAX_ROWS: Final = 10_000
 """Rows per call; longer ranges are read in pages by time."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def to_datetime(time_ns: int) -> datetime:
@@ -23,7 +22,8 @@ def to_datetime(time_ns: int) -> datetime:
 
 def to_ns(time: datetime) -> int:
     """Return a time of the database in nanoseconds."""
-    return (time - _EPOCH) // _MICROSECOND * 1000
+    since = time - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
 async def latest(
@@ -43,7 +43,7 @@ async def latest(
     """
     sql = _select(table, count)
     span = time_range(start_ns, end_ns)
-    return _plain(await connection.fetch(sql, exchange, symbol, *span, count))
+    return _plain(await connection.fetch(sql, exchange, symbol, *span, count), table_of(table))
 
 
 async def count(
@@ -68,11 +68,16 @@ def _select(table: str, number: int) -> str:
     )
 
 
-def _plain(records: list[Any]) -> list[dict[str, Any]]:
-    return [
-        {k: to_ns(v) if isinstance(v, datetime) else v for k, v in record.items()}
-        for record in records
-    ]
+def _plain(records: list[Any], spec: Table) -> list[dict[str, Any]]:
+    """Return records as dicts with times in ns."""
+    times = [column.name for column in spec.columns if column.type is Type.TIME]
+    found = [dict(record.items()) for record in records]
+    for row in found:
+        for name in times:
+            time = row[name]
+            if time is not None:
+                row[name] = to_ns(time)
+    return found
 
 
 def time_range(start_ns: int, end_ns: int) -> tuple[datetime, datetime]:
