@@ -194,19 +194,46 @@ def test_nullable_times():
     assert unpack(pack(sent)).tobytes() == sent.rows.tobytes()
 
 
-def test_format_is_pinned():
-    """What was packed once must be readable for ever: change this only with a format version."""
+def pinned_deltas():
     rows = TABLES["order_book_deltas"].rows(3)
     rows["time"] = rows["recv_time"] = T0 + np.array([0, 10_000_000, 10_000_000])
     rows["seq"], rows["side"] = [7, 9, 9], [0, 1, 1]
     rows["price"], rows["qty"] = [61_234.5, 61_235.0, 61_235.1], [0.25, -0.0, 1.5]
-    payload = bytes.fromhex(PINNED)
-    packed = pack(TableBatch("order_book_deltas", "binance", "BTC-USDT-PERP", rows))
-    pinned = dataclasses.replace(packed, payload=payload)
+    return TableBatch("order_book_deltas", "binance", "BTC-USDT-PERP", rows)
+
+
+def pinned_snapshots():
+    """Levels that stay, move and end, sums that follow from them and one that does not."""
+    rows = TABLES["enhanced_order_book_snapshots"].rows(3)
+    rows["time"] = rows["recv_time"] = T0 + np.array([0, 1_000_000_000, 2_000_000_000])
+    rows["seq"], rows["depth"], rows["is_rebuilt"] = [7, 9, 12], 20, [True, False, False]
+    for row, (levels, shift) in enumerate(((3, 0), (2, 1), (0, 0))):
+        rows["bid_levels"][row] = rows["ask_levels"][row] = levels
+        steps = np.arange(levels) + shift
+        rows["bid_px"][row, :levels] = (612_345 - steps) / 10
+        rows["ask_px"][row, :levels] = (612_346 + steps) / 10
+        rows["bid_qty"][row, :levels] = (steps + 1) / 8
+        rows["ask_qty"][row, :levels] = (steps * 3 + 1) / 1000
+    rows["total_bid_volume"], rows["total_ask_volume"] = [0.75, 0.625, 0.0], [0.012, 0.011, 7.5]
+    rows["bid_ask_imbalance"], rows["liquidity_score"] = (
+        [0.96, np.nan, np.nan],
+        [50.1, 50.2, np.nan],
+    )
+    return TableBatch("enhanced_order_book_snapshots", "binance", "BTC-USDT-PERP", rows)
+
+
+@pytest.mark.parametrize("table", ["order_book_deltas", "enhanced_order_book_snapshots"])
+def test_format_is_pinned(table):
+    """What was packed once must be readable for ever: change this only with a format version."""
+    sent, payload = {
+        "order_book_deltas": (pinned_deltas(), PINNED),
+        "enhanced_order_book_snapshots": (pinned_snapshots(), PINNED_SNAPSHOTS),
+    }[table]
+    pinned = dataclasses.replace(pack(sent), payload=bytes.fromhex(payload))
     identity = {f.name: getattr(pinned, f.name) for f in dataclasses.fields(pinned)}
     identity.pop("checksum")
     pinned = dataclasses.replace(pinned, checksum=blocks._checksum(**identity))
-    assert unpack(pinned).tobytes() == rows.tobytes()
+    assert unpack(pinned).tobytes() == sent.rows.tobytes()
 
 
 PINNED = (
@@ -214,4 +241,15 @@ PINNED = (
     "9101000014007409726563765f690373657101010700040069047369646501010002006605707269"
     "6365000000f957090a0266037174790000ff00088000d000f8bf00bf690b69735f736e617073686f"
     "74000a0040c17013afb8782846a007e6ba38a107cee3b083ffe613"
+)
+PINNED_SNAPSHOTS = (
+    "0100030000002b02000028b52ffd602b01950900828f3732806b3a640a8ab86531c4987219aca1d3"
+    "d593a0bd93947bf24fdf36ef2477698301150b2727f2583b3a8cf02e6993dfe44e294db15a9b5a2f"
+    "80dabc4fae99ff26a6a41eed48e700f57c60f0369d537d9bf7e8d8e5b2427138188c8642c6a36d20"
+    "480e1c05975d868b0b440634e19e24a08452e50291b3093be1ae3039b327e1cfb7c40a90089b5ad5"
+    "51cb2f1d939abeea9113ec3ebcd511c09d6bbb8f8883cfc34bd14676290d21cccbbcf90b82acb11c"
+    "8ca830f2c68db9cace5abee852e44eb210f3d5b5f9cba6a69487a04e67972d0c3a0ef6e1dd4a66a1"
+    "2b7fc9af25232070824266e501ad3d7e366c086cc9eebd8134b459286069a47384922cfc046ccb55"
+    "16d50431ef64cb19c580427e593266c71eb4418406691651f4a519601ef5d0640b697a6261267397"
+    "171a8e423d9e"
 )
