@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -16,7 +16,9 @@ from alphaplus.instruments import Instrument
 
 TOLERANCE: Final = 1e-9
 """Relative; sums of sizes may be taken in another order."""
-_OF_TIME: Final = frozenset({"age_ms", "ts_event", "ts_recv", "stale", "stale_reason"})
+_OF_TIME: Final = frozenset({"age_ms", "ts_event", "ts_recv", "timestamp", "stale", "stale_reason"})
+_WITH_MEMORY: Final = frozenset({"resiliency", "liquidity_score"})
+"""What also rests on the past, or on the volume of a day."""
 _BEFORE_SNAPSHOT: Final = 1
 
 
@@ -31,18 +33,33 @@ def levels_hash(book: Mapping[str, Any], low: float, high: float) -> str:
     return digest.hexdigest()
 
 
-def true_market(instrument: Instrument, truth: Mapping[str, Any], known: Sequence[float]) -> Market:
-    """Return a market that has seen nothing but the venue's book within a range of prices."""
-    low, high = known
+def true_market(
+    instrument: Instrument, truth: Mapping[str, Any], book: Mapping[str, Any]
+) -> Market:
+    """Return a market that has seen nothing but the venue's book, as far as `book` knows it.
+
+    It knows the same range of prices (levels at its bounds, which are there no more, come and
+    go), and beyond it the levels that `book` has heard of, which are not all that there are.
+    """
+    low, high = book["known_range"]
     now = time.time_ns()
     last = truth["lastUpdateId"]
     sides = {
         side: [level for level in truth[side] if low <= float(level[0]) <= high]
         for side in ("bids", "asks")
     }
+    changes: dict[str, list[list[str]]] = {}
+    for side, bound in (("bids", low), ("asks", high)):
+        changes[side] = [
+            [repr(price), repr(size)] for price, size in book[side] if not low <= price <= high
+        ]
+        if not any(float(level[0]) == bound for level in truth[side]):
+            sides[side] = [*sides[side], [repr(bound), "1"]]
+            changes[side].append([repr(bound), "0"])
     event = {
         "e": "depthUpdate", "E": now // 10**6, "T": now // 10**6, "s": instrument.venue_symbol,
-        "U": last, "u": last, "pu": last - _BEFORE_SNAPSHOT, "b": [], "a": [],
+        "U": last, "u": last, "pu": last - _BEFORE_SNAPSHOT,
+        "b": changes["bids"], "a": changes["asks"],
     }  # fmt: skip
     feed = MarketFeed([instrument])
     market = Market(instrument, Analyzer(instrument), stale_after_ms=10_000.0)
@@ -72,7 +89,7 @@ def flat(values: Any, name: str = "") -> Iterable[tuple[str, Any]]:
     """Yield every number of a nested answer under its path; what only tells time is left out."""
     if isinstance(values, Mapping):
         for key, value in values.items():
-            if key not in _OF_TIME:
+            if key not in _OF_TIME | _WITH_MEMORY:
                 yield from flat(value, f"{name}.{key}" if name else str(key))
     elif isinstance(values, list | tuple):
         for at, value in enumerate(values):

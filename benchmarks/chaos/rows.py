@@ -1,16 +1,29 @@
 """What the store has accepted beside what the database holds, key by key."""
 
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
 from alphaplus.storage.accepted_log import read_accepted
 from alphaplus.storage.copy import copy_columns, copy_payload
 from alphaplus.storage.tables import TABLES, TableBatch
+
+log = logging.getLogger(__name__)
+
+_TIERS_LOST: Final = """
+    SELECT exchange, symbol, time, hash FROM accepted_leverage_tiers AS a
+    WHERE hash IS DISTINCT FROM (
+        SELECT hash FROM leverage_tiers AS t
+        WHERE t.exchange = a.exchange AND t.symbol = a.symbol AND t.time <= a.time
+        ORDER BY t.time DESC LIMIT 1
+    )
+"""
+"""Tiers that say the same as those in force are not kept, on purpose: the others must be."""
 
 
 @dataclass(slots=True)
@@ -67,9 +80,15 @@ async def _compare(
     different_keys = await _count(connection, f"SELECT DISTINCT {keys} FROM {table}")
     counts.stored += stored
     counts.duplicated += stored - different_keys
-    counts.missing += await _count(
-        connection, f"SELECT {keys} FROM {accepted} EXCEPT SELECT {keys} FROM {table}"
-    )
+    lost = f"SELECT {keys} FROM {accepted} EXCEPT SELECT {keys} FROM {table}"
+    if table == "leverage_tiers":
+        lost = _TIERS_LOST
+    missing = await _count(connection, lost)
+    counts.missing += missing
+    if missing:
+        log.error("%d rows of %s are missing:", missing, table)
+        for row in await connection.fetch(f"{lost} LIMIT 5"):
+            log.error("  %s", dict(row))
     unknown = await _count(
         connection, f"SELECT {keys} FROM {table} EXCEPT SELECT {keys} FROM {accepted}"
     )

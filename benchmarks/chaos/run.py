@@ -219,7 +219,7 @@ class Chaos:
             equal += same
             if not same:
                 apart.append(symbol)
-            market = true_market(instrument, truth, (low, high))
+            market = true_market(instrument, truth, book)
             different = measures_apart(ask(actor, "depth", None), market)
             if different:
                 wrong_measures[symbol] = different

@@ -107,9 +107,10 @@ def test_hashes_see_every_level_within_the_range_and_none_beyond() -> None:
 
 
 def test_measures_of_the_same_book_are_alike_and_those_of_another_are_named() -> None:
-    market = true_market(INSTRUMENT, truth(), (97.5, 102.5))
+    market = true_market(INSTRUMENT, truth(), known_of(truth()))
     assert market.book.sequence == 77
-    assert market.book.bid_count == 26
+    assert market.book.known_range == (975, 1025)
+    assert (market.book.bid_count, market.book.ask_count) == (30, 30)
     told = measures_of(truth())
     assert measures_apart(told, market) == []
     changed = truth()
@@ -119,10 +120,15 @@ def test_measures_of_the_same_book_are_alike_and_those_of_another_are_named() ->
     assert set(apart) < {name for name, _ in flat(told)}
 
 
+def known_of(book: dict[str, Any]) -> dict[str, Any]:
+    sides = {side: [[float(p), float(q)] for p, q in book[side]] for side in ("bids", "asks")}
+    return {**sides, "known_range": [97.5, 102.5]}
+
+
 def measures_of(book: dict[str, Any]) -> dict[str, Any]:
     from alphaplus.analysis import views
 
-    return views.depth(true_market(INSTRUMENT, book, (97.5, 102.5)), 0)
+    return views.depth(true_market(INSTRUMENT, book, known_of(book)), 0)
 
 
 @pytest.mark.db
