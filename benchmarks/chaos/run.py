@@ -27,7 +27,7 @@ from alphaplus.kernels import ensure_compiled
 from alphaplus.venue.faults import FaultKind
 from alphaplus.venue.process import VenueProcess
 from benchmarks.chaos.books import levels_hash, measures_apart, true_market
-from benchmarks.chaos.freshness import Hit, judge
+from benchmarks.chaos.freshness import SILENT_GRACE_S, Hit, judge
 from benchmarks.chaos.plan import PER_MINUTE, Kill, Target, plan_kills
 from benchmarks.chaos.rows import compare_rows
 from benchmarks.chaos.system import System, ask, stopped_afterwards, symbols_of
@@ -60,6 +60,7 @@ class Chaos:
         self.symbols: list[str] = []
         self.instruments: dict[str, Instrument] = {}
         self._feeds: dict[str, tuple[str, ...]] = {}
+        self._late_s = 0.0  # kills wait for a new job, so that each is seen alone
 
     def run(self) -> dict[str, Any]:
         """Run everything but the comparison of rows, which waits for the job's end."""
@@ -88,6 +89,7 @@ class Chaos:
             self._kill(kill, start, watch)
         time.sleep(max(0.0, start + self._options.duration - time.monotonic()))
         faults = self._end_faults()
+        time.sleep(SILENT_GRACE_S)  # what only silence shows has shown by then
         self._until(watch.all_fresh, watch)
         self._kill(Kill(at_s=0.0, target=Target.HEAD, draw=0.0), start, watch)
         self._until(watch.all_fresh, watch)
@@ -106,7 +108,7 @@ class Chaos:
         }
 
     def _kill(self, kill: Kill, start: float, watch: Watch) -> None:
-        time.sleep(max(0.0, start + kill.at_s - time.monotonic()))
+        time.sleep(max(0.0, start + kill.at_s + self._late_s - time.monotonic()))
         began = time.monotonic()
         hit: Sequence[str] = ()
         match kill.target:
@@ -137,6 +139,7 @@ class Chaos:
             self._system.submit()
             time.sleep(1.0)  # for a look at nobody
             self._until(watch.all_fresh, watch)
+            self._late_s += time.monotonic() - began
         self.hits.append(
             Hit(
                 cause=str(kill.target),
