@@ -14,6 +14,7 @@ from alphaplus.storage.accepted_log import AcceptedLog
 from alphaplus.storage.copy import copy_columns, copy_payload
 from alphaplus.storage.migrations import migrate
 from alphaplus.storage.postgres import EmbeddedPostgres
+from alphaplus.storage.tables import TableBatch
 from benchmarks.chaos.books import flat, levels_hash, measures_apart, true_market
 from benchmarks.chaos.freshness import Freshness, Hit, Interval, judge
 from benchmarks.chaos.plan import SHARES, SPACING_S, plan_kills
@@ -140,19 +141,24 @@ def test_rows_are_compared_by_key_and_value(tmp_path: Path) -> None:
         sent = [batch("market_trades", 10), batch("order_book_deltas", 20)]
         again = batch("market_trades", 3, start=2)
         with closing(AcceptedLog(tmp_path / "log")) as log:
-            log.write([*sent, batch("market_trades", 3, start=2)])
+            log.write([*sent, again, tiers("a", "a", "b", "b")])
         wrong = batch("order_book_deltas", 20)
         wrong.rows["qty"][4] += 1.0
-        stored = [batch("market_trades", 12, start=1), wrong]
+        stored = [batch("market_trades", 12, start=1), wrong, tiers("a", "a")]
         asyncio.run(store(dsn, stored))
         found = asyncio.run(compare_rows(dsn, tmp_path / "log"))
     finally:
         server.stop()
-    assert len(again) == 3
-    assert (found.accepted, found.stored) == (30, 32)
-    assert (found.missing, found.unacknowledged, found.duplicated) == (1, 3, 0)
+    assert (found.accepted, found.stored) == (34, 33)  # tiers that repeat are not kept
+    assert (found.missing, found.unacknowledged, found.duplicated) == (1 + 2, 3, 0)
     # values of a row follow from its place in its batch, so those of the shifted ones differ too
     assert found.different >= 1
+
+
+def tiers(*hashes: str) -> TableBatch:
+    made = batch("leverage_tiers", len(hashes))
+    made.rows["hash"] = [value.encode() for value in hashes]
+    return made
 
 
 async def store(dsn: str, batches: list[Any]) -> None:
