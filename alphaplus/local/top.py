@@ -122,7 +122,7 @@ def _headline(load: Load) -> Text:
     cpus = sum(node["cpus"] for node in nodes)
     return Text(
         f"{len(markets)} markets, {stale} stale, {rate:,.0f} messages/s, "
-        f"worst p99 {worst:,.1f} ms, {len(nodes)} nodes with {cpus:g} cores",
+        f"worst p99 {worst:,.1f} ms, nodes: {len(nodes)} with {cpus:g} cores",
         style="bold yellow" if stale else "bold",
     )
 

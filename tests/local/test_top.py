@@ -97,7 +97,7 @@ def test_once_draws_every_market_and_role(api: tuple[str, type[Answer]]) -> None
     lines = done.stdout.splitlines()
     assert (
         lines[0].strip()
-        == "2 markets, 1 stale, 190 messages/s, worst p99 4.8 ms, 2 nodes with 4 cores"
+        == "2 markets, 1 stale, 190 messages/s, worst p99 4.8 ms, nodes: 2 with 4 cores"
     )
     (btc,) = [line.split() for line in lines if line.startswith("binance:BTC")]
     assert btc[1:] == ["0.6", "4.8", "95", "68", "0", "7", "3", "1.2", "95"]
