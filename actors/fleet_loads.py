@@ -16,6 +16,7 @@ Load = Mapping[str, Any]
 
 SYMBOL_PREFIX: Final = "symbol:"
 FEED_PREFIX: Final = "feed:"
+STORE_PREFIX: Final = "store:"
 
 
 @dataclass(slots=True)

@@ -4,11 +4,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from actors.fleet_loads import FEED_PREFIX, SYMBOL_PREFIX, FleetLoads, backlog_of
+from actors.fleet_loads import (
+    FEED_PREFIX,
+    STORE_PREFIX,
+    SYMBOL_PREFIX,
+    FleetLoads,
+    backlog_of,
+)
 from alphaplus.latency import LatencyHistogram
 
 FRESHNESS: Final = ("ts_event", "ts_recv", "age_ms", "stale", "stale_reason")
-ROLES: Final = (("symbols", SYMBOL_PREFIX), ("feeds", FEED_PREFIX))
+ROLES: Final = (("symbols", SYMBOL_PREFIX), ("feeds", FEED_PREFIX), ("store", STORE_PREFIX))
 
 
 def market_rows(summaries: Sequence[Mapping[str, Any]], loads: FleetLoads) -> list[dict[str, Any]]:

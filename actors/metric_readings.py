@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from actors.fleet_loads import FEED_PREFIX, SYMBOL_PREFIX, FleetLoads, backlog_of
+from actors.fleet_loads import FEED_PREFIX, STORE_PREFIX, SYMBOL_PREFIX, FleetLoads, backlog_of
 from alphaplus.analysis.state import COUNTERS
 from alphaplus.latency import LatencyHistogram
 
-STORE_PREFIX: Final = "store:"
 ROWS: Final = (
     "rows_accepted",
     "rows_written",

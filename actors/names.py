@@ -42,11 +42,6 @@ def portfolio() -> ActorHandle[Any]:
     return _find(PORTFOLIO)
 
 
-def actor(name: str) -> ActorHandle[Any]:
-    """Find an actor by its whole name; raises LookupError where there is none."""
-    return _find(name)
-
-
 def supervisor() -> ActorHandle[Any]:
     """Find the supervisor; raises LookupError where there is none."""
     return _find(SUPERVISOR)

@@ -168,7 +168,6 @@ class PortfolioRisk:
         """Return what each market and each role does and costs, see `load_table`."""
         board, own = self.board(), self._load.read()
         with self._lock:
-            stores = sorted(name for name in self._counters if name.startswith("store:"))
             markets, roles = market_rows(board, self._loads), role_rows(self._loads)
         this = {
             "role": "portfolio",
@@ -177,7 +176,7 @@ class PortfolioRisk:
             "cpu_s": round(own["cpu_s"], 2),
             "memory_bytes": own["memory_bytes"],
         }
-        return {"ts": self._clock(), "markets": markets, "roles": [*roles, this], "stores": stores}
+        return {"ts": self._clock(), "markets": markets, "roles": [*roles, this]}
 
     def heard(self) -> dict[str, int]:
         """Return when each actor that ever spoke was last heard of, ns, by its name."""

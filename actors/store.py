@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ import orjson
 import ray
 
 from actors import names
+from actors.environment import set_up_actor_logging
+from actors.process_load import ProcessLoad
 from alphaplus.errors import StorageError, StreamClosed
 from alphaplus.storage.accepted_log import AcceptedLog
 from alphaplus.storage.latest_rows import LatestRows
@@ -46,9 +49,10 @@ class Store:
         accepted_log: Path | None = None,
         log_level: str = "INFO",
     ) -> None:
-        logging.basicConfig(level=log_level)
-        os.nice(NICENESS)
         self._name = names.store_name(shard)
+        set_up_actor_logging(log_level, actor=self._name)
+        os.nice(NICENESS)
+        self._load = ProcessLoad()
         self._keys = transport.keys
         self._writer = Writer(
             dsn,
@@ -145,6 +149,8 @@ class Store:
         assert self._board is not None  # set before the task starts
         while True:
             self._board.send(f"{names.COUNTERS}{self._name}", orjson.dumps(self._counters()))
+            load = {"ts": time.time_ns(), **self._load.read(), "markets": {}}
+            self._board.send(f"{names.LOADS}{self._name}", orjson.dumps(load))
             await asyncio.sleep(TELL_EVERY_S)
 
     def _counters(self) -> dict[str, int]:

@@ -19,6 +19,7 @@ import ray
 from ray.exceptions import RayError
 
 from actors import names
+from actors.environment import set_up_actor_logging
 from actors.feed import FeedActor, FeedOptions
 from actors.members import FeedMember, FleetMembers, Member, in_time
 from actors.portfolio import PortfolioRiskActor
@@ -50,7 +51,7 @@ class Supervisor:
         self, settings: Settings, dsn: str, venue_url: str | None, run_directory: Path
     ) -> None:
         """`run_directory` is a private folder for sockets; its maker removes it."""
-        logging.basicConfig(level=settings.log.level)
+        set_up_actor_logging(settings.log.level, actor=names.SUPERVISOR)
         self._settings = settings
         self._dsn = dsn
         self._venue_url = venue_url

@@ -128,27 +128,11 @@ class RayFleet:
         return stats
 
     async def load(self) -> Record:
-        """Ask the portfolio actor, and of their cost those who do not tell it."""
-        load: Record = await self._portfolio("loads")
-        stores = [self._cpu_seconds(name) for name in load.pop("stores")]
-        seconds, nodes = await asyncio.gather(
-            asyncio.gather(*stores), asyncio.to_thread(living_nodes)
+        """Ask the portfolio actor, and Ray for the nodes."""
+        load, nodes = await asyncio.gather(
+            self._portfolio("loads"), asyncio.to_thread(living_nodes)
         )
-        known = [value for value in seconds if value is not None]
-        store = {
-            "role": "store",
-            "actors": len(seconds),
-            "cpu_s": round(sum(known), 2) if known and len(known) == len(seconds) else None,
-        }
-        return {**load, "roles": [*load["roles"], store], "nodes": nodes}
-
-    async def _cpu_seconds(self, name: str) -> float | None:
-        """Return what an actor reports; None while it cannot answer, as the others can."""
-        try:
-            report = await self._ask(name, lambda: names.actor(name), "report")
-        except (LookupError, FleetUnavailable):
-            return None
-        return float(report["cpu_s"])
+        return {**load, "nodes": nodes}
 
     async def database(self) -> str:
         """Ask the supervisor, which was told at the start."""

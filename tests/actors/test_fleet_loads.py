@@ -141,7 +141,10 @@ def test_roles_add_up_and_say_nothing_of_what_is_unknown():
     loads.take("symbol:B", load(0, cpu_s=2.0, memory_bytes=None))
     loads.take("feed:binance:0", feed(0, backlog=0, dropped=0))
     loads.take("feed:binance:0", feed(10, backlog=0, dropped=0))
-    symbols, feeds = role_rows(loads)
+    loads.take("store:0", load(0, cpu_s=0.5))
+    loads.take("store:1", load(0, cpu_s=0.25))
+    symbols, feeds, store = role_rows(loads)
+    assert (store["actors"], store["cpu_s"]) == (2, 0.75)
     assert (symbols["actors"], symbols["cpu_s"], symbols["cpu"]) == (2, 3.0, None)
     assert symbols["memory_bytes"] is None  # a sum without one of them would be too small
     assert (feeds["actors"], feeds["cpu"], feeds["cpu_s"]) == (1, 0.1, 1.0)

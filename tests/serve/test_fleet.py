@@ -108,24 +108,17 @@ async def test_questions_go_to_their_actors_and_handles_are_kept(registry: Regis
     assert registry.lookups == 2
 
 
-@pytest.mark.parametrize(
-    ("second", "seconds"),
-    [({"cpu_s": 2.5}, 4.0), (ActorUnavailableError("restarting", None), None)],
-)
-async def test_load_asks_the_stores_and_one_that_is_away_makes_their_cost_unknown(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, second: Any, seconds: float | None
+async def test_load_comes_with_the_living_nodes(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resources = {"CPU": 4.0, "memory": 8e9}
     node = {"NodeName": "a", "NodeManagerAddress": "10.0.0.1", "Alive": True}
     gone = {**node, "NodeName": "b", "Alive": False, "Resources": {}}
     monkeypatch.setattr("ray.nodes", lambda: [node | {"Resources": resources}, gone])
-    told = {"ts": 1, "markets": [], "roles": [{"role": "feeds"}], "stores": ["store:0", "store:1"]}
-    registry.handles = [Handle(told), Handle({"cpu_s": 1.5}), Handle(second)]
-    load = await RayFleet().load()
-    assert load == {
-        "ts": 1,
-        "markets": [],
-        "roles": [{"role": "feeds"}, {"role": "store", "actors": 2, "cpu_s": seconds}],
+    told = {"ts": 1, "markets": [], "roles": [{"role": "feeds"}]}
+    registry.handles = [Handle(told)]
+    assert await RayFleet().load() == {
+        **told,
         "nodes": [{"name": "a", "address": "10.0.0.1", "cpus": 4.0, "memory_bytes": 8_000_000_000}],
     }
 
