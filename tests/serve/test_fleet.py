@@ -63,7 +63,6 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     registry = Registry()
     monkeypatch.setattr(names, "portfolio", registry.find)
     monkeypatch.setattr(names, "symbol", registry.find)
-    monkeypatch.setattr(names, "actor", registry.find)
     return registry
 
 
