@@ -32,6 +32,8 @@ from alphaplus.local.table import LiveView
 JOB: Final = "stream-main"
 JOBS: Final = 10
 """So many jobs may be killed before we give up."""
+FIRST_JOBS: Final = 3
+"""So many, if the books have never been fresh: what kills it may be its start."""
 API_STOP_TIMEOUT_S: Final = 15.0
 
 
@@ -103,9 +105,8 @@ class _Run:
         start_by = time.monotonic() + self._settings.fleet.start_timeout_s
         with LiveView() as view:
             while not self._asked_to_stop:
-                if self._head.job_state(self._job) in OVER and (
-                    deadline is None or not self._replace_job()
-                ):
+                most = FIRST_JOBS if deadline is None else JOBS
+                if self._head.job_state(self._job) in OVER and not self._replace_job(most):
                     return
                 if self._api is not None and self._api.poll() is not None:
                     raise AlphaPlusError(f"The API ended by itself: {self._last_words('api.log')}")
@@ -129,9 +130,10 @@ class _Run:
         self._job = JOB if self._jobs == 1 else f"{JOB}-{self._jobs}"
         self._head.submit(self._job, self._root, [sys.executable, "-m", "jobs.stream", "--json"])
 
-    def _replace_job(self) -> bool:
-        """Submit the job again if it was killed; False if it has ended with a last word."""
-        if _last_object(self._head.job_log(self._job)) is not None or self._jobs >= JOBS:
+    def _replace_job(self, most: int) -> bool:
+        """Submit the job again if it was killed and there were fewer than `most`; False if it
+        has ended with a last word."""
+        if _last_object(self._head.job_log(self._job)) is not None or self._jobs >= most:
             return False
         self._say(f"the job was killed; submitting it again ({self._jobs} so far)")
         time.sleep(min(2.0 ** (self._jobs - 1), 30.0))
