@@ -10,6 +10,8 @@ end marker, a Parquet file its footer.
 """
 
 import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
@@ -38,7 +40,11 @@ class Encoder(Protocol):
 
 def encoder_of(name: str, query: HistoryQuery) -> Encoder:
     """Return an encoder for `arrow` (IPC stream), `parquet` (zstd) or `csv` (with a header)."""
-    makers = {"arrow": _Arrow, "parquet": _Parquet, "csv": _Csv}
+    makers: dict[str, Callable[[HistoryQuery], Encoder]] = {
+        "arrow": _Arrow,
+        "parquet": _Parquet,
+        "csv": _Csv,
+    }
     try:
         return makers[name](query)
     except KeyError:
@@ -63,7 +69,7 @@ class _Sink(io.RawIOBase):
         return bytes(data)
 
 
-class _Base:
+class _Base(ABC):
     """What the encoders share: a sink, and a writer of pyarrow on it."""
 
     def __init__(self, query: HistoryQuery) -> None:
@@ -82,8 +88,9 @@ class _Base:
     def _schema(self) -> Any:
         return schema_of(self._query)
 
+    @abstractmethod
     def _open(self, schema: Any) -> Any:
-        raise NotImplementedError
+        """Return what writes batches of this schema to the sink."""
 
     def _write(self, batch: Any) -> None:
         self._writer.write_batch(batch)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from alphaplus.analysis.book_levels import BookLevels
+from alphaplus.analysis.measure import Measure
 from alphaplus.analysis.resiliency import Resiliency
 from alphaplus.analysis.tape import Tape
 from alphaplus.analysis.walls import Walls
@@ -30,35 +31,26 @@ def see(looks: Looks, levels: BookLevels) -> Looks:
     return looks
 
 
-class WatchedWalls(Walls):
+class _Watched(Measure):
+    """A measure that sees what it is shown."""
+
+    def __init__(self, instrument: Instrument, **parameters: Any) -> None:
+        super().__init__(instrument, **parameters)
+        self._looks = Looks(instrument, **self.sees)
+
+    def observe(self, book: BookLevels) -> None:
+        """Look at a book."""
+        self.look(Tape.of(), see(self._looks, book))
+
+    def update(self, tape: Tape) -> None:
+        """Take a piece of the stream without a look in it."""
+        self._looks.count = 0
+        self.look(tape, self._looks)
+
+
+class WatchedWalls(_Watched, Walls):
     """Walls that see what they are shown."""
 
-    def __init__(self, instrument: Instrument, **parameters: Any) -> None:
-        super().__init__(instrument, **parameters)
-        self._looks = Looks(instrument, **self.sees)
 
-    def observe(self, book: BookLevels) -> None:
-        """Look at a book."""
-        self.look(Tape.of(), see(self._looks, book))
-
-    def update(self, tape: Tape) -> None:
-        """Take a piece of the stream without a look in it."""
-        self._looks.count = 0
-        self.look(tape, self._looks)
-
-
-class WatchedResiliency(Resiliency):
+class WatchedResiliency(_Watched, Resiliency):
     """Resiliency that sees what it is shown."""
-
-    def __init__(self, instrument: Instrument, **parameters: Any) -> None:
-        super().__init__(instrument, **parameters)
-        self._looks = Looks(instrument, **self.sees)
-
-    def observe(self, book: BookLevels) -> None:
-        """Look at a book."""
-        self.look(Tape.of(), see(self._looks, book))
-
-    def update(self, tape: Tape) -> None:
-        """Take a piece of the stream without a look in it."""
-        self._looks.count = 0
-        self.look(tape, self._looks)
