@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 TELL_EVERY_S: Final = 1.0
 RETRY_S: Final = 0.2
-GATHER_S: Final = 0.02
+GATHER_S: Final = 0.1
 """Rows wait so long for those of other markets: they are made durable together, at one wake-up
 and one fdatasync. The senders keep them until then."""
 NICENESS: Final = 10
@@ -134,8 +134,7 @@ class Store:
                     await asyncio.sleep(RETRY_S)
             if self._accepted is not None:
                 self._accepted.write(batches)
-            for item in arrived:
-                self._receiver.ack(item.sender, item.number)
+            self._receiver.ack(*arrived)
 
     def _read(self, item: RowBatch) -> TableBatch | None:
         try:

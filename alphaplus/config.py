@@ -181,7 +181,7 @@ class Storage(Section):
     writers: Annotated[int, Field(ge=1, le=64)] = 1
     """Actors among which the rows of all symbols are divided, each with its spool and connection;
     one writes over 100,000 rows a second."""
-    flush_rows: Count = 10_000
+    flush_rows: Count = 50_000
     """Rows that go to the database at once, at the latest."""
     flush_ms: Positive = 500.0
     """How long rows wait for company in a symbol's actor, and again in the store."""

@@ -10,7 +10,7 @@ Format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"; 
 dimension, then every element behind its length.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final
@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from alphaplus.rows import join_rows
 from alphaplus.storage.tables import NAT, Column, Table, TableBatch, Type, table_of
 
 SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -53,29 +54,47 @@ def copy_payload(batches: Iterable[TableBatch]) -> bytes:
 
 
 def copy_pieces(batches: Iterable[TableBatch]) -> Iterator[bytes]:
-    """Encode batches of one table as pieces that make up a complete binary COPY stream."""
+    """Encode batches of one table as pieces that make up a complete binary COPY stream.
+
+    A piece holds rows of as many batches as have names of equal length and fit.
+    """
     yield SIGNATURE
-    for batch in batches:
-        for piece in batch.pieces(PIECE_BYTES):
-            yield encode_rows(piece)
+    gathered: list[TableBatch] = []
+    room, shape = 0, (0, 0)
+    for piece in (piece for batch in batches for piece in batch.pieces(PIECE_BYTES)):
+        names = (len(piece.exchange.encode()), len(piece.symbol.encode()))
+        if gathered and (names != shape or piece.rows.nbytes > room):
+            yield encode_rows(gathered)
+            gathered = []
+        if not gathered:
+            room, shape = PIECE_BYTES, names
+        gathered.append(piece)
+        room -= piece.rows.nbytes
+    if gathered:
+        yield encode_rows(gathered)
     yield TRAILER
 
 
-def encode_rows(batch: TableBatch) -> bytes:
-    """Encode the rows of one batch, without the stream's head and trailer."""
-    exchange, symbol = batch.exchange.encode(), batch.symbol.encode()
-    dtype = _wire_dtype(batch.table, len(exchange), len(symbol))
-    wire = np.empty(len(batch.rows), dtype=dtype)
-    wire["fields"] = 2 + len(batch.spec.stored)
-    for name, value in (("exchange", exchange), ("symbol", symbol)):
-        wire[f"{name}_length"] = len(value)
-        wire[name] = value
+def encode_rows(batches: Sequence[TableBatch]) -> bytes:
+    """Encode the rows of batches of one table, without the stream's head and trailer.
+
+    The names of their instruments are of equal length.
+    """
+    table, counts = batches[0].table, [len(batch) for batch in batches]
+    rows = join_rows([np.ascontiguousarray(batch.rows) for batch in batches])
+    exchanges = [batch.exchange.encode() for batch in batches]
+    symbols = [batch.symbol.encode() for batch in batches]
+    wire = np.empty(len(rows), dtype=_wire_dtype(table, len(exchanges[0]), len(symbols[0])))
+    wire["fields"] = 2 + len(batches[0].spec.stored)
+    for name, values in (("exchange", exchanges), ("symbol", symbols)):
+        wire[f"{name}_length"] = len(values[0])
+        wire[name] = values[0] if len(values) == 1 else np.repeat(np.array(values), counts)
     mask = _Mask(wire)
-    for columns in _runs(batch.table):
+    for columns in _runs(table):
         if len(columns) > 1:
-            _fill_floats(wire, mask, columns, batch.rows)
+            _fill_floats(wire, mask, columns, rows)
         else:
-            _FILL[columns[0].type](wire, mask, columns[0], batch.rows)
+            _FILL[columns[0].type](wire, mask, columns[0], rows)
     return mask.apply()
 
 

@@ -17,9 +17,11 @@ Every table has one structured dtype; its fields are the table's columns except 
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -393,8 +395,10 @@ class TableBatch:
         for column in self.spec.columns:
             if column.type is Type.TIME:
                 times = rows[column.name]
-                known = times != NAT
-                times[known] -= times[known] % 1000
+                floored = times // 1000 * 1000
+                rows[column.name] = (
+                    np.where(times == NAT, NAT, floored) if column.nullable else floored
+                )
         return type(self)(self.table, self.exchange, self.symbol, rows)
 
     def pieces(self, max_bytes: int) -> Iterator[Self]:
@@ -412,7 +416,7 @@ class TableBatch:
         return b"".join((head, *names, self.rows.tobytes()))
 
     @classmethod
-    def from_bytes(cls, payload: bytes, schemas: dict[int, np.dtype[Any]] | None = None) -> Self:
+    def from_bytes(cls, payload: bytes, schemas: Mapping[int, np.dtype[Any]] | None = None) -> Self:
         """Read what `to_bytes` wrote; rows of the current type are a read-only view.
 
         `schemas` maps fingerprints of other versions to their row types (see `read_schemas`):
@@ -422,8 +426,7 @@ class TableBatch:
         head = _head(payload)
         names, offset = _names(payload, head)
         spec = table_of(names[0])
-        known = {**(schemas or {}), spec.fingerprint: spec.dtype}
-        dtype = known.get(head[5])
+        dtype = spec.dtype if head[5] == spec.fingerprint else (schemas or {}).get(head[5])
         if dtype is None:
             raise StorageError(
                 f"Expected rows of {spec.name} as this version defines them, was another "
@@ -462,8 +465,12 @@ def write_schemas() -> bytes:
     return "\n".join(lines).encode()
 
 
-def read_schemas(text: bytes) -> dict[int, np.dtype[Any]]:
-    """Read what `write_schemas` of any version wrote: row types by fingerprint."""
+@lru_cache(maxsize=16)
+def read_schemas(text: bytes) -> Mapping[int, np.dtype[Any]]:
+    """Read what `write_schemas` of any version wrote: row types by fingerprint.
+
+    Every frame of a spool asks for those of its segment, hence the cache.
+    """
     schemas: dict[int, np.dtype[Any]] = {}
     for line in text.decode().splitlines():
         mark, _, columns = line.split("\t")
@@ -471,7 +478,7 @@ def read_schemas(text: bytes) -> dict[int, np.dtype[Any]]:
         for name, code, width in (column.split(":") for column in columns.split(",")):
             fields.append((name, code, (int(width),)) if width else (name, code))
         schemas[int(mark, 16)] = np.dtype(fields)
-    return schemas
+    return MappingProxyType(schemas)
 
 
 def _describe(column: Column) -> str:

@@ -32,32 +32,21 @@ import math
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 import numpy as np
-import numpy.typing as npt
 from asyncpg import exceptions as pg
 
 from alphaplus.errors import StorageError
-from alphaplus.rows import join_rows
 from alphaplus.storage.connection import LOST, connect, describe, explained
 from alphaplus.storage.copy import copy_columns, copy_pieces
+from alphaplus.storage.merging import Group, merge
 from alphaplus.storage.spool import MAX_BYTES, Frame, Spool, SpoolFull
-from alphaplus.storage.tables import (
-    MAX_TIME_NS,
-    MIN_TIME_NS,
-    NAT,
-    TABLES,
-    TableBatch,
-    Type,
-    read_schemas,
-    row_count,
-    write_schemas,
-)
+from alphaplus.storage.tables import NAT, TABLES, TableBatch, Type, row_count, write_schemas
 
 FRAME_BYTES: Final = 2 * 2**20
 """Larger batches are cut before they are spooled."""
@@ -100,30 +89,6 @@ class WriterStats:
     """`ok` or `degraded`."""
     reason: str = ""
     """What is wrong while degraded."""
-
-
-@dataclass(slots=True)
-class _Group:
-    """Batches of one table that are written in one transaction."""
-
-    table: str
-    parts: list[TableBatch]
-    staged: bool
-    """Rows may be in the database already."""
-
-    @property
-    def rows(self) -> int:
-        return sum(map(len, self.parts))
-
-
-@dataclass(slots=True)
-class _Merged:
-    """What the frames of one read come to."""
-
-    groups: list[_Group] = field(default_factory=list)
-    duplicate: int = 0
-    dead: list[tuple[TableBatch, str]] = field(default_factory=list)
-    unreadable: list[tuple[Frame, str]] = field(default_factory=list)
 
 
 class Writer:
@@ -330,7 +295,7 @@ class Writer:
                 await asyncio.wait_for(self._full.wait(), self._flush_s)
 
     async def _settle(self, frames: list[Frame]) -> None:
-        merged = await asyncio.to_thread(_merge, frames)
+        merged = await asyncio.to_thread(merge, frames)
         self._count(duplicate=merged.duplicate)
         for frame, reason in merged.unreadable:
             self._bury([_unreadable(frame, reason)], row_count(frame.payload), reason)
@@ -339,7 +304,7 @@ class Writer:
         for group in merged.groups:
             await self._store(group)
 
-    async def _store(self, group: _Group) -> None:
+    async def _store(self, group: Group) -> None:
         """Bring one group into the database, however long that takes."""
         pause = RETRY_S[0]
         while True:
@@ -370,7 +335,7 @@ class Writer:
             self._count(written=written, duplicate=group.rows - written)
             return
 
-    async def _send(self, connection: Any, group: _Group) -> int:
+    async def _send(self, connection: Any, group: Group) -> int:
         """Write a group in one transaction and return how many rows were new."""
         if not group.staged:
             return await _copy(connection, group.table, group)
@@ -390,15 +355,15 @@ class Writer:
             )
         return int(tag.rsplit(" ", 1)[1])
 
-    async def _bisect(self, group: _Group, reason: str) -> None:
+    async def _bisect(self, group: Group, reason: str) -> None:
         if group.rows == 1:
             (batch,) = (part for part in group.parts if len(part))
             self._bury_rows(batch, reason)
             return
-        for parts in _halves(group.parts):
-            await self._store(_Group(group.table, parts, staged=True))
+        for half in group.halves():
+            await self._store(half)
 
-    async def _ensure_partitions(self, connection: Any, group: _Group) -> None:
+    async def _ensure_partitions(self, connection: Any, group: Group) -> None:
         """Make the partitions that a group needs, if they were not made before."""
         width = self._chunk_ns[group.table]
         times = np.concatenate([part.rows["time"] for part in group.parts])
@@ -492,7 +457,7 @@ class Writer:
         log.error("%d rows went to the dead letters: %s", rows, reason)
 
 
-async def _copy(connection: Any, table: str, group: _Group) -> int:
+async def _copy(connection: Any, table: str, group: Group) -> int:
     tag = await connection.copy_to_table(
         table,
         source=_encoded(group.parts),
@@ -513,64 +478,6 @@ async def _encoded(parts: list[TableBatch]) -> AsyncIterator[bytes]:
             yield piece
     finally:
         await asyncio.wait([ahead])
-
-
-def _merge(frames: list[Frame]) -> _Merged:
-    """Put the batches of each table together: one per instrument, keys once, times in range."""
-    merged = _Merged()
-    batches: dict[tuple[str, str, str], list[TableBatch]] = {}
-    for frame in frames:
-        try:
-            batch = TableBatch.from_bytes(frame.payload, read_schemas(frame.head))
-        except StorageError as error:
-            merged.unreadable.append((frame, str(error)))
-            continue
-        batches.setdefault((batch.table, batch.exchange, batch.symbol), []).append(batch)
-    groups: dict[str, _Group] = {}
-    for (table, exchange, symbol), parts in batches.items():
-        rows = join_rows([part.rows for part in parts])
-        timely = (rows["time"] >= MIN_TIME_NS) & (rows["time"] < MAX_TIME_NS)
-        if not timely.all():
-            strange = TableBatch(table, exchange, symbol, rows[~timely])
-            merged.dead.append((strange, "its time is not between 2000 and 2100"))
-            rows = rows[timely]
-        unique = _once(rows, TABLES[table].key)
-        merged.duplicate += len(rows) - len(unique)
-        if len(unique):
-            group = groups.setdefault(table, _Group(table, [], frames[0].recovered))
-            group.parts.append(TableBatch(table, exchange, symbol, unique))
-    merged.groups = list(groups.values())
-    return merged
-
-
-def _once(rows: npt.NDArray[np.void], key: tuple[str, ...]) -> npt.NDArray[np.void]:
-    """Return the rows without those whose key comes again later."""
-    if len(rows) < 2:
-        return rows
-    order = np.lexsort([rows[name] for name in key])
-    repeated = np.ones(len(rows) - 1, dtype=np.bool_)
-    for name in key:
-        values = rows[name][order]
-        repeated &= values[1:] == values[:-1]
-    if not repeated.any():
-        return rows
-    keep = np.ones(len(rows), dtype=np.bool_)
-    keep[order[:-1][repeated]] = False  # lexsort is stable: of equal keys the last one stays
-    return rows[keep]
-
-
-def _halves(parts: list[TableBatch]) -> list[list[TableBatch]]:
-    total = sum(map(len, parts))
-    first: list[TableBatch] = []
-    second: list[TableBatch] = []
-    room = total // 2
-    for part in parts:
-        cut = min(room, len(part))
-        room -= cut
-        for rows, half in ((part.rows[:cut], first), (part.rows[cut:], second)):
-            if len(rows):
-                half.append(TableBatch(part.table, part.exchange, part.symbol, rows))
-    return [first, second]
 
 
 def _readable(batch: TableBatch, index: int, reason: str) -> dict[str, Any]:

@@ -349,9 +349,9 @@ class RowReceiver(Receiver[RowBatch]):
         """Batches handed out and not yet acknowledged by the application."""
         return sum(len(ledger.pending) for ledger in list(self._ledgers.values()))
 
-    def ack(self, sender: SenderId, *numbers: int) -> None:
+    def ack(self, *batches: RowBatch) -> None:
         """Acknowledge batches that are durable, from any thread; they leave with `recv`."""
-        self._asked.extend((sender.epoch, number) for number in numbers)
+        self._asked.extend((batch.sender.epoch, batch.number) for batch in batches)
         self._wake()
 
     def _take(self) -> list[RowBatch]:

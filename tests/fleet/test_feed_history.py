@@ -82,7 +82,7 @@ class Rig:
                 for item in self.receiver.recv(timeout_ms=20):
                     batch = TableBatch.from_key(item.table, item.payload)
                     found.setdefault((batch.table, batch.symbol), []).append(batch.rows.copy())
-                    self.receiver.ack(item.sender, item.number)
+                    self.receiver.ack(item)
                 await asyncio.sleep(0)
         return {key: np.concatenate(parts) for key, parts in found.items()}
 

@@ -133,8 +133,23 @@ def test_pieces_and_runs_of_columns_make_the_same_stream(table, monkeypatch):
     for at, name in enumerate(optional[1::3]):
         sent[name][at % 20 : 20] = np.nan
     whole = TableBatch(table, "binance", "BTC-USDT-PERP", sent)
-    one_by_one = b"".join(encode_rows(piece) for piece in whole.pieces(1))
+    one_by_one = b"".join(encode_rows([piece]) for piece in whole.pieces(1))
     assert copy_payload([whole]) == SIGNATURE + one_by_one + TRAILER
     monkeypatch.setattr(copy_module, "PIECE_BYTES", 7 * sent.itemsize)
     assert len(list(copy_pieces([whole]))) == 2 + 6
     assert copy_payload([whole]) == SIGNATURE + one_by_one + TRAILER
+
+
+def test_instruments_are_encoded_together_only_if_their_names_are_as_long(monkeypatch):
+    names = ("BTC-USDT-PERP", "ETH-USDT-PERP", "DOGE-USDT-PERP", "SOL-USDT-PERP")
+    parts = [
+        TableBatch("order_book_deltas", "binance", name, rows("order_book_deltas", 3))
+        for name in names
+    ]
+    alone = b"".join(encode_rows([part]) for part in parts)
+    pieces = list(copy_pieces(parts))
+    assert len(pieces) == 2 + 3
+    assert b"".join(pieces) == SIGNATURE + alone + TRAILER
+    monkeypatch.setattr(copy_module, "PIECE_BYTES", 4 * parts[0].rows.itemsize)
+    assert b"".join(copy_pieces(parts)) == SIGNATURE + alone + TRAILER
+    assert len(list(copy_pieces(parts))) == 2 + 4, "a piece has its bound"

@@ -14,8 +14,8 @@ from alphaplus.errors import StorageError
 from alphaplus.storage import queries
 from alphaplus.storage.spool import Spool
 from alphaplus.storage.tables import TABLES, TableBatch
-from alphaplus.storage.writer import MAX_NEW_CHUNKS, Writer, _once
-from tests.storage.rows import T0, batch, rows
+from alphaplus.storage.writer import MAX_NEW_CHUNKS, Writer
+from tests.storage.rows import T0, batch
 from tests.storage.servers import chunks_of, execute, rows_in_default, with_options
 
 pytestmark = pytest.mark.db
@@ -69,15 +69,6 @@ async def test_duplicates_in_a_batch_and_in_the_database_are_counted(dsn, connec
     assert balanced(stats)
     newest = await connection.fetchval("SELECT count(*) FROM order_book_deltas WHERE qty = 77")
     assert newest == 10, "of one key in a batch the last row wins"
-
-
-def test_once_keeps_the_last_of_equal_keys_and_the_order():
-    made = rows("order_book_deltas", 6)
-    made = np.concatenate([made, made[[4, 1]]])
-    made["qty"] = np.arange(8)
-    kept = _once(made, TABLES["order_book_deltas"].key)
-    assert kept["qty"].tolist() == [0, 2, 3, 5, 6, 7]
-    assert len(_once(made[:6], TABLES["order_book_deltas"].key)) == 6
 
 
 async def test_bad_rows_go_to_the_dead_letters_and_the_rest_is_stored(dsn, connection, tmp_path):

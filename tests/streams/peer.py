@@ -30,7 +30,7 @@ def receive_rows(transport: Transport, address: str, spool: Path) -> None:
                 out.write(f"{batch.sender.epoch} {batch.number}\n")
                 out.flush()
                 os.fsync(out.fileno())
-                receiver.ack(batch.sender, batch.number)
+                receiver.ack(batch)
 
 
 def main(kind: str, address: str, *spool: str) -> None:

@@ -36,7 +36,7 @@ def receive(receiver, sender, count):
 def acknowledge(receiver, sender, batches):
     wanted = sender.counters.acked + sum(batch.count for batch in batches)
     for batch in batches:
-        receiver.ack(batch.sender, batch.number)
+        receiver.ack(batch)
     until(
         lambda: sender.counters.acked >= wanted,
         lambda: (receiver.recv(timeout_ms=10), sender.pump()),
@@ -198,7 +198,7 @@ async def test_acknowledgement_leaves_while_a_coroutine_waits(transport):
         (batch,) = await receiver.recv_async()
         waiting = asyncio.create_task(receiver.recv_async())
         await asyncio.sleep(0)
-        receiver.ack(batch.sender, batch.number)
+        receiver.ack(batch)
         assert await drained
         sender.send("t", some(2))
         (second,) = await waiting
