@@ -1,0 +1,43 @@
+"""The store of `benchmarks.storage.flow`: the class behind the fleet's actor, without Ray.
+
+python -m benchmarks.storage.flow_store DSN SPOOL SOCKETS: prints its address as JSON, stores until
+its input is closed, writes what is left and prints its report.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from actors.store import Store
+from alphaplus.config import Storage
+from alphaplus.streams import LatestReceiver, Transport
+
+DRAIN_S: Final = 600.0
+
+
+async def main(dsn: str, spool: str, sockets: str) -> None:
+    """Store until standard input ends."""
+    settings, transport = Storage(), Transport.ipc(Path(sockets))
+    store = Store(
+        0,
+        dsn,
+        Path(spool),
+        transport,
+        flush_rows=settings.flush_rows,
+        flush_ms=settings.flush_ms,
+        max_spool_mb=settings.max_spool_mb,
+    )
+    board = LatestReceiver(transport)
+    endpoint = await store.start(board.endpoint)
+    print(json.dumps({"address": endpoint.address}), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    report = await store.drain(DRAIN_S)
+    await store.close()
+    board.close()
+    print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
