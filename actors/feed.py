@@ -20,6 +20,7 @@ import ray
 from actors import names
 from actors.environment import set_up_actor_logging
 from actors.feed_history import PAGE_ROWS, FeedHistory, HistoryOptions
+from actors.node import this_node
 from actors.process_load import ProcessLoad
 from alphaplus.config import Settings
 from alphaplus.errors import FeedError
@@ -93,6 +94,7 @@ class Feed:
         set_up_actor_logging(options.log_level, actor=self._name, exchange=options.exchange)
         self._options = options
         self._keys = keys
+        self._node = this_node()
         self._clock = clock
         self._life = secrets.token_hex(8)
         self._load = ProcessLoad()
@@ -136,6 +138,7 @@ class Feed:
 
         Raises FeedError where the venue does not list its markets; it may then be called again.
         """
+        board, store = board.seen_from(self._node), store.seen_from(self._node)
         async with self._starting:
             if self._connection is None:
                 await self._begin(board, routes, store)
@@ -163,7 +166,7 @@ class Feed:
         self._index = {item.symbol: at for at, item in enumerate(instruments)}
         self._senders = [
             EventSender(
-                routes[item.symbol],
+                routes[item.symbol].seen_from(self._node),
                 name=self._name,
                 exchange=item.exchange,
                 keys=self._keys,
@@ -215,7 +218,7 @@ class Feed:
     async def route(self, symbol: str, endpoint: Endpoint) -> None:
         """Send a symbol's events to its actor's new life, beginning with a snapshot."""
         index = self._index[symbol]
-        self._senders[index].reconnect(endpoint)
+        self._senders[index].reconnect(endpoint.seen_from(self._node))
         self._forward(self._feed.resync(index, self._clock()))
 
     async def resync(self, exchange: str, symbol: str) -> None:

@@ -19,6 +19,7 @@ from actors.load_table import FRESHNESS, market_rows, milliseconds, role_rows
 from actors.metric_readings import FIGURES, BoardContents, readings
 from actors.metrics import FleetMetrics
 from actors.process_load import ProcessLoad
+from actors.stream_plan import StreamPlan
 from alphaplus.analysis.market_risk import MARKET_RISK
 from alphaplus.analysis.state import COUNTERS, STATE, blank_state, summary
 from alphaplus.errors import StreamClosed
@@ -30,7 +31,7 @@ from alphaplus.portfolio.desk import RiskDesk
 from alphaplus.portfolio.desk_settings import DeskSettings
 from alphaplus.portfolio.scenario_models import Model
 from alphaplus.portfolio.stress_inputs import StressInputs
-from alphaplus.streams import Endpoint, LatestReceiver, LatestValue, Transport
+from alphaplus.streams import Endpoint, LatestReceiver, LatestValue
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class PortfolioRisk:
     def __init__(
         self,
         instruments: Sequence[Instrument],
-        transport: Transport,
+        streams: StreamPlan,
         *,
         settings: DeskSettings,
         stale_after_ms: float,
@@ -62,7 +63,7 @@ class PortfolioRisk:
         self._load = ProcessLoad()
         self._counters: dict[str, dict[str, Any]] = {}
         self._heard: dict[str, int] = {}
-        self._receiver = LatestReceiver(transport)
+        self._receiver = LatestReceiver(streams.here())
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="board", daemon=True)
         self._thread.start()

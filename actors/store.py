@@ -12,7 +12,9 @@ import ray
 
 from actors import names
 from actors.environment import set_up_actor_logging
+from actors.node import this_node
 from actors.process_load import ProcessLoad
+from actors.stream_plan import StreamPlan
 from alphaplus.errors import StorageError, StreamClosed
 from alphaplus.storage.accepted_log import AcceptedLog
 from alphaplus.storage.latest_rows import LatestRows
@@ -20,7 +22,7 @@ from alphaplus.storage.newest_stored import stored_rows
 from alphaplus.storage.read_pool import ReadPool
 from alphaplus.storage.tables import TableBatch
 from alphaplus.storage.writer import Writer
-from alphaplus.streams import Endpoint, LatestSender, RowBatch, RowReceiver, Transport
+from alphaplus.streams import Endpoint, LatestSender, RowBatch, RowReceiver
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class Store:
         shard: int,
         dsn: str,
         spool_dir: Path,
-        transport: Transport,
+        streams: StreamPlan,
         *,
         flush_rows: int,
         flush_ms: float,
@@ -53,7 +55,8 @@ class Store:
         set_up_actor_logging(log_level, actor=self._name)
         os.nice(NICENESS)
         self._load = ProcessLoad()
-        self._keys = transport.keys
+        self._keys = streams.keys
+        self._node = this_node()
         self._writer = Writer(
             dsn,
             spool_dir,
@@ -63,7 +66,7 @@ class Store:
         )
         self._accepted = None if accepted_log is None else AcceptedLog(accepted_log)
         self._reads = ReadPool(dsn, size=1)
-        self._receiver = RowReceiver(transport)
+        self._receiver = RowReceiver(streams.here())
         self._board: LatestSender | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._unusable = 0
@@ -73,6 +76,7 @@ class Store:
 
         Without a database, which the job has seen before us, rows wait in the spool.
         """
+        board = board.seen_from(self._node)
         if self._board is None:
             await self._writer.start(patient=True)
             self._board = LatestSender(board, name=self._name, keys=self._keys)

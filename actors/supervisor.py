@@ -22,10 +22,12 @@ from actors import names
 from actors.environment import set_up_actor_logging
 from actors.feed import FeedActor, FeedOptions
 from actors.members import FeedMember, FleetMembers, Member, in_time
+from actors.node import is_here_only, stay_here
 from actors.portfolio import PortfolioRiskActor
 from actors.refill import Refill
 from actors.repair import SILENT_AFTER_S, Repairs
 from actors.store import StoreActor
+from actors.stream_plan import StreamPlan
 from actors.symbol import SymbolActor, SymbolOptions
 from actors.tier_sharing import TierSharing
 from alphaplus.analysis.registry import MeasureParameters
@@ -35,7 +37,6 @@ from alphaplus.leverage.dynamic_leverage import LeverageParameters
 from alphaplus.portfolio.advice import AdviceSettings
 from alphaplus.portfolio.desk_settings import DeskSettings
 from alphaplus.storage.spool_folders import SPOOL, spools_left
-from alphaplus.streams import StreamKeys, Transport
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Supervisor:
         self._settings = settings
         self._dsn = dsn
         self._venue_url = venue_url
-        self._transport = _transport(settings, run_directory)
+        self._transport = StreamPlan.from_settings(settings, run_directory)
         self._fleet: FleetMembers | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._sharer: asyncio.Task[None] | None = None
@@ -172,13 +173,11 @@ class Supervisor:
 
     def _create_feed(self, shard: int) -> FeedMember:
         settings, fleet = self._settings, self._settings.fleet
-        handle = FeedActor.options(
-            **_options(
-                names.feed_name(settings.feeds.exchange, shard),
-                fleet.feed_cpus,
-                fleet.feed_memory_mb,
-            )
-        ).remote(
+        name = names.feed_name(settings.feeds.exchange, shard)
+        options = _options(name, fleet.feed_cpus, fleet.feed_memory_mb)
+        if is_here_only(self._venue_url):
+            options = stay_here(options)
+        handle = FeedActor.options(**options).remote(
             shard,
             FeedOptions.from_settings(settings, self._venue_url),
             self._transport.keys,
@@ -190,7 +189,7 @@ class Supervisor:
         options = _options(names.PORTFOLIO, fleet.portfolio_cpus, fleet.portfolio_memory_mb)
         options["max_concurrency"] = PORTFOLIO_CALLS
         return Member(
-            PortfolioRiskActor.options(**options).remote(
+            PortfolioRiskActor.options(**stay_here(options)).remote(
                 instruments,
                 self._transport,
                 settings=_desk_settings(settings),
@@ -211,7 +210,7 @@ class Supervisor:
         storage, fleet = self._settings.storage, self._settings.fleet
         options = _options(names.store_name(shard), fleet.store_cpus, fleet.store_memory_mb)
         return Member(
-            StoreActor.options(**options).remote(
+            StoreActor.options(**stay_here(options)).remote(
                 shard,
                 self._dsn,
                 storage.data_dir / SPOOL / str(shard),
@@ -277,12 +276,6 @@ class Supervisor:
         if stats["stale_symbols"] == 0:
             self._is_measuring = True
             await _all(item.handle.begin_measuring.remote() for item in fleet.symbols.values())
-
-
-def _transport(settings: Settings, run_directory: Path) -> Transport:
-    if settings.streams.transport == "tcp":
-        return Transport.tcp(settings.streams.host, StreamKeys.generate())
-    return Transport.ipc(run_directory)
 
 
 def _options(name: str, cpus: float, memory_mb: float) -> dict[str, Any]:

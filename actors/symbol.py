@@ -18,7 +18,9 @@ import ray
 
 from actors import names
 from actors.environment import set_up_actor_logging
+from actors.node import this_node
 from actors.process_load import ProcessLoad
+from actors.stream_plan import StreamPlan
 from actors.venue_risk import VenueRisk
 from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
@@ -42,7 +44,6 @@ from alphaplus.streams import (
     EventReceiver,
     LatestSender,
     RowSender,
-    Transport,
 )
 
 log = logging.getLogger(__name__)
@@ -102,18 +103,19 @@ class Symbol:
         symbol: str,
         instruments: Sequence[Instrument],
         options: SymbolOptions,
-        transport: Transport,
+        streams: StreamPlan,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         set_up_actor_logging(options.log_level, actor=names.symbol_name(symbol), symbol=symbol)
         self.symbol = symbol
         self._options = options
-        self._keys = transport.keys
+        self._keys = streams.keys
+        self._node = this_node()
         self._clock = clock
         ensure_compiled()
         warm_market(instruments[0])
         self._venues = {item.exchange: self._venue(item) for item in instruments}
-        self._receiver = EventReceiver(transport)
+        self._receiver = EventReceiver(streams.here())
         self._board: LatestSender | None = None
         self._store: RowSender | None = None
         self._rows_sent = 0
@@ -133,6 +135,8 @@ class Symbol:
     def start(self, board: Endpoint, store: Endpoint | None) -> None:
         """Begin to receive; states go to `board`, rows to `store`. May be called again to
         point the actor to successors of both."""
+        board = board.seen_from(self._node)
+        store = None if store is None else store.seen_from(self._node)
         with self._lock:
             if self._board is None:
                 name = names.symbol_name(self.symbol)

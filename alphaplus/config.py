@@ -143,14 +143,33 @@ class Fleet(Section):
 class Streams(Section):
     """The way of the data between processes."""
 
-    transport: Literal["ipc", "tcp"] = "ipc"
-    """`ipc` on one machine, `tcp` (encrypted with CURVE) between machines."""
-    host: str = "127.0.0.1"
-    """Address that tcp streams bind to."""
+    transport: Literal["auto", "ipc", "tcp"] = "auto"
+    """`ipc`: socket files of one machine; `tcp`: encrypted with CURVE, for all; `auto`: files where
+    Ray listens on loopback only, else tcp between nodes and files within one."""
+    host: str = ""
+    """IPv4 address that tcp streams bind to; empty: that of each node, as Ray knows it."""
+    ports: str = ""
+    """Ports that tcp streams may take, such as 20000-24999; empty: any that is free."""
     max_backlog_events: Count = 200_000
     """Events kept for a busy receiver; past it they are dropped and the book resynchronised."""
     max_unacked_rows: Count = 500_000
     """Rows kept until the store has accepted them."""
+
+    @field_validator("ports")
+    @classmethod
+    def _check_ports(cls, value: str) -> str:
+        first, _, last = value.partition("-")
+        if value and not (
+            first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65535
+        ):
+            raise ValueError(f"Expected a range in 1024-65535 like 20000-24999, was {value!r}.")
+        return value
+
+    @property
+    def port_range(self) -> tuple[int, int] | None:
+        """`ports` as its first and last, None if any may be taken."""
+        first, _, last = self.ports.partition("-")
+        return (int(first), int(last)) if self.ports else None
 
 
 class Analysis(Section):

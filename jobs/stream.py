@@ -23,6 +23,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 from actors import names
 from actors.environment import fleet_environment
 from actors.load_table import milliseconds
+from actors.node import check_database, living_nodes, stay_here
 from actors.supervisor import SupervisorActor
 from alphaplus.analysis.registry import check_names
 from alphaplus.analysis.state import COUNTERS, STATE
@@ -67,6 +68,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for number in (signal.SIGTERM, signal.SIGINT):  # after Ray, which sets its own
         signal.signal(number, lambda *_: stop.set())
     try:
+        dsn = settings.storage.dsn
+        check_database(None if dsn is None else dsn.get_secret_value(), living_nodes())
         policy = Policy.from_settings(settings.storage)
         every_s = settings.storage.maintain_every_min * 60
         with Services(settings) as services, Maintainer(services.dsn, policy, every_s):
@@ -132,7 +135,7 @@ def _create_supervisor(settings: Settings, services: Services) -> Any:
     while _names_taken() and time.monotonic() < give_up:
         time.sleep(POLL_S)  # a fleet that has lost its supervisor, or its job, is about to go
     try:
-        return SupervisorActor.options(**options).remote(
+        return SupervisorActor.options(**stay_here(options)).remote(
             settings, services.dsn, services.venue_url, services.run_directory
         )
     except ValueError as error:

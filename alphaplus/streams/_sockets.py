@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import os
+import random
 import select
 import threading
 import time
@@ -178,7 +179,7 @@ class Receiver(Closing, Generic[Item]):
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         try:
-            self.endpoint = self._bind(transport, address or transport.new_address())
+            self.endpoint = self._bind(transport, address)
         except BaseException:
             self.close()
             raise
@@ -248,20 +249,51 @@ class Receiver(Closing, Generic[Item]):
                 self.counters.rejected,
             )
 
-    def _bind(self, transport: Transport, address: str) -> Endpoint:
+    def _bind(self, transport: Transport, address: str | None) -> Endpoint:
         _set_limits(self._socket, self.high_water)
         self._socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         if self.kind == zmq.ROUTER:
             self._socket.set(zmq.ROUTER_MANDATORY, 1)
+        near = "" if address else transport.new_near_address()
+        if near:  # first, as encryption holds for what is bound after it was asked for
+            self._bind_file(near)
+        address = address or transport.new_address()
         if not address.startswith("tcp://"):
-            self._socket.bind(address)
-            self._file = Path(address.removeprefix("ipc://"))
+            self._bind_file(address)
             return Endpoint(address)
         if transport.keys is None:
             raise ConfigError(f"Expected the fleet's keys to bind {address}, was none.")
         server_key = self._encrypt(transport.keys)
+        self._bind_port(address, transport.ports)
+        return Endpoint(
+            self._socket.get_string(zmq.LAST_ENDPOINT),
+            server_key,
+            node=transport.node if near else "",
+            near=near,
+        )
+
+    def _bind_file(self, address: str) -> None:
         self._socket.bind(address)
-        return Endpoint(self._socket.get_string(zmq.LAST_ENDPOINT), server_key)
+        self._file = Path(address.removeprefix("ipc://"))
+
+    def _bind_port(self, address: str, ports: tuple[int, int] | None) -> None:
+        if ports is None or not address.endswith(":*"):
+            self._socket.bind(address)
+            return
+        first, last = ports
+        free = random.sample(range(first, last + 1), last - first + 1)
+        for port in free:  # at random, so that receivers that start together rarely meet
+            try:
+                self._socket.bind(address.replace("*", str(port)))
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EADDRINUSE:
+                    raise
+            else:
+                return
+        raise ConfigError(
+            f"Expected a free port from {first} to {last} for {address}, was none; "
+            "widen streams.ports."
+        )
 
     def _encrypt(self, keys: StreamKeys) -> str:
         """Accept only peers that hold the fleet's key; return this receiver's public key."""

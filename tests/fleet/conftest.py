@@ -19,6 +19,7 @@ from ray import serve
 
 from actors import names
 from actors.environment import fleet_environment
+from actors.node import stay_here
 from actors.supervisor import SupervisorActor
 from alphaplus.config import load_settings, settings_environment
 from alphaplus.storage.migrations import migrate
@@ -133,13 +134,16 @@ def running_fleet(
     settings = load_settings(None, {"storage": {"data_dir": data_dir}, **sections}, {})
     with VenueProcess(venue_arguments) as venue, private_folder() as sockets:
         told = fleet_environment(settings_environment(settings))
-        supervisor = SupervisorActor.options(
-            name=names.SUPERVISOR,
-            namespace=names.NAMESPACE,
-            num_cpus=0.01,
-            max_concurrency=32,
-            runtime_env={"env_vars": told} if told else None,
-        ).remote(settings, dsn, venue.url, sockets)
+        options = {
+            "name": names.SUPERVISOR,
+            "namespace": names.NAMESPACE,
+            "num_cpus": 0.01,
+            "max_concurrency": 32,
+            "runtime_env": {"env_vars": told} if told else None,
+        }
+        supervisor = SupervisorActor.options(**stay_here(options)).remote(
+            settings, dsn, venue.url, sockets
+        )
         fleet = Fleet(supervisor, venue.url, [])
         try:
             fleet.symbols = ray.get(supervisor.start.remote(), timeout=120)["symbols"]
