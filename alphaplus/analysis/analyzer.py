@@ -36,14 +36,15 @@ class Analyzer:
         *,
         every_ms: float | None = None,
     ) -> None:
-        self.measures = make_measures(instrument, parameters)
-        every = self.measures.values()
+        self._measures = make_measures(instrument, parameters)
+        every = self._measures.values()
         self._watching = [m for m in every if type(m).look is not Measure.look]
         others = [m for m in every if m not in self._watching]
         self._following = [m for m in others if type(m).update is not Measure.update]
         self._instant = [m for m in others if type(m).observe is not Measure.observe]
         self._told = [m for m in every if type(m).told is not Measure.told]
         self._waiting: list[Tape] = []
+        self._waiting_rows = 0
         self._every_ns = 0 if every_ms is None else max(round(every_ms * 1e6), 1)
         self._reach_bps = max((m.reach_bps for m in self._instant), default=0.0)
         self.due = NEVER if every_ms is None else 0
@@ -54,6 +55,17 @@ class Analyzer:
             self.looks = Looks(
                 instrument, **{k: v for m in self._watching for k, v in m.sees.items()}
             )
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """The measures by their names, with all that was taken."""
+        self.settle()
+        return self._measures
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows of tapes that some measures have not taken yet."""
+        return self._waiting_rows
 
     def splitter(self) -> EventSplitter:
         """Return what cuts a stream at the turns of these measures."""
@@ -70,12 +82,18 @@ class Analyzer:
             for measure in self._watching:
                 measure.look(tape, self.looks)
         self._waiting.append(tape)
+        self._waiting_rows += len(tape.quotes) + len(tape.trades) + len(tape.best_levels)
 
     def settle(self) -> None:
-        """Let the measures that only follow the stream take all pieces since the last time."""
+        """Let the measures that only follow the stream take all pieces since the last time.
+
+        One long piece costs them hardly more than a short one, so they need not follow each
+        message; whoever reads them does this first.
+        """
         if self._waiting:
             tape = Tape.joined(self._waiting)
             self._waiting.clear()
+            self._waiting_rows = 0
             for measure in self._following:
                 measure.update(tape)
 
@@ -95,6 +113,7 @@ class Analyzer:
 
     def refresh(self, book: L2Book) -> None:
         """Let the measures without memory look at the book as it is now."""
+        self.settle()
         levels = BookLevels.of(book)
         for measure in self._instant:
             if levels is not None:
@@ -107,17 +126,15 @@ class Analyzer:
     def interrupt(self) -> None:
         """Tell every measure that the stream broke off."""
         self.settle()
-        for measure in self.measures.values():
+        for measure in self._measures.values():
             measure.interrupt()
 
     def values(self) -> dict[str, dict[str, Any]]:
         """Return what every measure knows, by its name."""
-        self.settle()
         return {name: measure.values() for name, measure in self.measures.items()}
 
     def missing(self) -> dict[str, dict[str, str]]:
         """Return what the measures still need, of those that lack something."""
-        self.settle()
         lacks = {name: measure.missing() for name, measure in self.measures.items()}
         return {name: phrases for name, phrases in lacks.items() if phrases}
 

@@ -34,6 +34,9 @@ AUDIT_PATIENCE: Final = 1000
 MAX_WAITING: Final = 256
 """Rows of quotes and trades that wait for the book's next message."""
 
+MAX_UNMEASURED: Final = 64
+"""Rows of quotes, trades and best levels that wait until somebody reads the measures."""
+
 _NO_TOPS: Final = np.empty(0, dtype=TOP)
 _NO_QUOTES: Final = np.empty(0, dtype=QUOTE)
 _LEAST_ROWS: Final = 16
@@ -90,7 +93,9 @@ class Market:
             return
         events = plain(join_rows(self._waiting))
         self._waiting, self._waiting_rows = [], 0
-        self._free_levels = self._best_levels
+        if not self.analyzer.waiting_rows:
+            self._free_levels = self._best_levels
+            self._splitter.begin_anew()
         begin = 0
         while begin < len(events):
             had_tickers = self._splitter.has_tickers
@@ -107,7 +112,8 @@ class Market:
                     self.analyzer.tell(self._splitter.day_volume)
             begin = piece.end
         self._judge()
-        self.analyzer.settle()
+        if self.analyzer.waiting_rows >= MAX_UNMEASURED:
+            self.analyzer.settle()
         strange = int(self._splitter.last["strange_times"][0])
         if strange != self._strange_times:
             log.warning(
@@ -183,7 +189,7 @@ class Market:
     def _rows_for(self, messages: int) -> BestLevelsArray:
         """Return room for the best levels after each message of a piece.
 
-        It lies behind that of the batch's other pieces, whose measures still wait for theirs.
+        It lies behind that of earlier pieces, whose measures still wait for theirs.
         """
         if messages > len(self._free_levels):
             size = max(messages, 2 * len(self._best_levels))  # until a whole batch has room

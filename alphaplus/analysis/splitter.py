@@ -74,7 +74,7 @@ _TS_EVENT, _BOOK_TS_EVENT, _HAS_TICKERS = (
 """Places in the row, all of whose fields have 8 bytes: a memoryview is read fastest."""
 NEVER: Final = 2**63 - 1
 NO_LOOKS: Final = np.zeros(0, dtype=LOOK)
-_FIRST_ROWS: Final = 64
+_FIRST_ROWS: Final = 256
 _TOLD: Final = -2
 
 MAX_AHEAD_NS: Final = 3600 * 10**9
@@ -85,7 +85,7 @@ Such an event counts as of the moment at which it was received.
 
 
 class Piece(NamedTuple):
-    """Rows `begin..end` of a batch; its arrays hold until the next batch is read."""
+    """Rows `begin..end` of a batch; its arrays hold until `begin_anew`."""
 
     end: int
     quotes: QuoteArray
@@ -121,6 +121,10 @@ class EventSplitter:
         self._words = self.last.view(np.int64).data
         self._quotes = np.empty(_FIRST_ROWS, dtype=QUOTE)
         self._trades = np.empty(_FIRST_ROWS, dtype=TRADE)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Use the space of all pieces again."""
         self._free_quotes, self._free_trades = self._quotes, self._trades
 
     @property
@@ -152,11 +156,10 @@ class EventSplitter:
 
         A batch begins with row 0, and its pieces are read in their order.
         """
-        if begin == 0:
-            if len(events) > len(self._trades):
-                self._quotes = np.empty(len(events), dtype=QUOTE)
-                self._trades = np.empty(len(events), dtype=TRADE)
-            self._free_quotes, self._free_trades = self._quotes, self._trades
+        if len(events) - begin > min(len(self._free_quotes), len(self._free_trades)):
+            size = max(len(events), len(self._trades))  # earlier pieces keep what they have
+            self._quotes, self._trades = np.empty(size, dtype=QUOTE), np.empty(size, dtype=TRADE)
+            self.begin_anew()
         free_quotes, free_trades = self._free_quotes, self._free_trades
         end, quotes, trades, levels, messages, looks, status = _read(
             self.last, events, begin, due, free_quotes, free_trades, self._looks
