@@ -45,13 +45,14 @@ from alphaplus.streams import (
     LatestSender,
     RowSender,
 )
+from alphaplus.turn import Turn
 
 log = logging.getLogger(__name__)
 
-MAX_PAUSE_MS: Final = 250
+MAX_PAUSE_MS: Final = 1000
 """Longest sleep of the receiving thread; data wakes it at once, this is for what is due."""
-ROWS_PATIENCE_NS: Final = 100_000_000
-"""So long rows that are due let events go first."""
+PATIENCE_NS: Final = 100_000_000
+"""So long what is due to others waits for the next events, whose wake-up it shares."""
 LATENCIES_EVERY_NS: Final = 5_000_000_000
 MOVE_BPS: Final = 5.0
 """A mid that moved so far since the last state is told at once, not at the next interval."""
@@ -83,8 +84,8 @@ class _Venue:
     rows: MarketRows
     risk: VenueRisk
     latest: LatestOfMarket
+    state_turn: Turn
     told_mid: float = 0.0
-    next_state: int = 0
     next_latencies: int = 0
     asked_resync: int = 0
     refused_rows: int = 0
@@ -121,6 +122,7 @@ class Symbol:
         self._rows_sent = 0
         self._load = ProcessLoad()
         self._apply_ns = 0
+        self._patience_ns = min(PATIENCE_NS, int(options.state_interval_ms * 5e5))
         self._states_due = self._rows_due = self._load_due = 0
         """When the next state, rows and load are to go, ns by our clock."""
         self._lock = threading.Lock()
@@ -285,7 +287,13 @@ class Symbol:
         risk = VenueRisk(
             market, stale_after_ms=options.stale_after_ms, bar_s=options.liquidation_bar_s
         )
-        return _Venue(market, rows, risk, LatestOfMarket(options.latest_rows))
+        return _Venue(
+            market,
+            rows,
+            risk,
+            LatestOfMarket(options.latest_rows),
+            Turn(instrument.key, options.state_interval_ms),
+        )
 
     def _find(self, exchange: str | None) -> _Venue:
         if exchange is None:
@@ -357,9 +365,8 @@ class Symbol:
         if self._board is None:
             return
         for exchange, venue in self._venues.items():
-            if not (everything or now >= venue.next_state or _moved(venue)):
+            if not (venue.state_turn.is_due(now) or everything or _moved(venue)):
                 continue
-            venue.next_state = now + int(self._options.state_interval_ms * 1e6)
             venue.told_mid = venue.market.mid or 0.0
             self._board.send(
                 f"{names.STATE}{exchange}:{self.symbol}", views.state(venue.market, now)
@@ -372,7 +379,7 @@ class Symbol:
         if everything or now >= self._load_due:
             self._load_due = now + LATENCIES_EVERY_NS
             self._tell_load(self._board, now)
-        self._states_due = min(venue.next_state for venue in self._venues.values())
+        self._states_due = min(venue.state_turn.due for venue in self._venues.values())
         if self._board.unsent:
             self._board.pump()
 
@@ -405,7 +412,7 @@ class Symbol:
         if self._store is None:
             self._rows_due = NEVER
             return
-        patient = now < self._rows_due + ROWS_PATIENCE_NS and not everything
+        patient = now < self._rows_due + self._patience_ns and not everything
         if patient and self._receiver.has_more():
             return
         for venue in self._venues.values():
@@ -426,7 +433,7 @@ class Symbol:
         venue.market.dropped += rows
 
     def _pause_ms(self) -> int:
-        due = min(self._states_due, self._rows_due)
+        due = min(self._states_due, self._rows_due) + self._patience_ns
         return min(max((due - self._clock()) // 1_000_000, 1), MAX_PAUSE_MS)
 
 

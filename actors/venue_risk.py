@@ -17,10 +17,11 @@ from alphaplus.leverage.tiers import TierTable
 from alphaplus.rows import join_rows
 from alphaplus.storage.liquidation_rows import LiquidationRows
 from alphaplus.storage.tables import TableBatch
+from alphaplus.turn import Turn
 
 log = logging.getLogger(__name__)
 
-EVERY_NS: Final = 1_000_000_000
+EVERY_MS: Final = 1000.0
 MOVE_BPS: Final = 10.0
 """A mid that moved so far since the last record is told at once."""
 
@@ -35,7 +36,7 @@ class VenueRisk:
         self._waiting: list[EventArray] = []
         self._snapshots: list[MapSnapshot] = []
         self._rows = LiquidationRows()
-        self._due = 0
+        self._turn = Turn(market.instrument.key, EVERY_MS)
         self._told_mid = 0.0
 
     def add(self, events: EventArray) -> None:
@@ -58,9 +59,10 @@ class VenueRisk:
         To be asked when the state is told, which is as often or more.
         """
         mid = self._market.mid or 0.0
-        if now_ns < self._due and abs(mid - self._told_mid) <= self._told_mid * MOVE_BPS * 1e-4:
+        moved = abs(mid - self._told_mid) > self._told_mid * MOVE_BPS * 1e-4
+        if not self._turn.is_due(now_ns) and not moved:
             return None
-        self._due, self._told_mid = now_ns + EVERY_NS, mid
+        self._told_mid = mid
         return self.record(now_ns)
 
     def record(self, now_ns: int) -> MarketRiskRecord:

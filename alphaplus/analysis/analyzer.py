@@ -111,10 +111,9 @@ class Analyzer:
             for measure in self._instant:
                 measure.observe(levels)
 
-    def refresh(self, book: L2Book) -> None:
-        """Let the measures without memory look at the book as it is now."""
+    def refresh(self, book: L2Book, levels: BookLevels | None) -> None:
+        """Let the measures without memory look at the book as it is now; `levels` are its own."""
         self.settle()
-        levels = BookLevels.of(book)
         for measure in self._instant:
             if levels is not None:
                 measure.observe(levels)

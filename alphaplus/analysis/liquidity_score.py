@@ -199,6 +199,7 @@ class LiquidityScore(Measure):
         self._volume = _checked_volume(volume_24h_quote)
         self._inputs: _Inputs | None = None
         self._one_sided = False
+        self._scores: Scores | None = None
 
     @property
     def volume_24h_quote(self) -> float | None:
@@ -208,11 +209,11 @@ class LiquidityScore(Measure):
     @volume_24h_quote.setter
     def volume_24h_quote(self, volume: float | None) -> None:
         self._volume = _checked_volume(volume)
+        self._scores = None
 
     def observe(self, book: BookLevels) -> None:
         """Take the inputs of a book."""
-        self._inputs = self._plan.inputs(book)
-        self._one_sided = False
+        self._take(self._plan.inputs(book))
 
     def told(self, day: DayVolume) -> None:
         """Take the turnover; one that the venue does not say leaves the last as it is."""
@@ -221,22 +222,21 @@ class LiquidityScore(Measure):
 
     def observe_one_sided(self) -> None:
         """Note that the book is in step with the venue and lacks a side: nothing to trade."""
-        self._inputs = None
-        self._one_sided = True
+        self._take(None, one_sided=True)
 
     def interrupt(self) -> None:
         """Forget the book: it no longer follows the venue's."""
-        self._inputs = None
-        self._one_sided = False
+        self._take(None)
 
     @property
     def scores(self) -> Scores | None:
         """The scores of the latest book, None without one."""
-        if self._one_sided:
-            return one_sided_scores(self._volume, self._parameters)
-        if self._inputs is None:
-            return None
-        return _scores(self._inputs, self._volume, self._parameters)
+        if self._scores is None:
+            if self._one_sided:
+                self._scores = one_sided_scores(self._volume, self._parameters)
+            elif self._inputs is not None:
+                self._scores = _scores(self._inputs, self._volume, self._parameters)
+        return self._scores
 
     def values(self) -> dict[str, Any]:
         """Return the score, its components, and the same of each side."""
@@ -253,6 +253,9 @@ class LiquidityScore(Measure):
         if found is None:
             return dict.fromkeys(self.values(), "a book with both sides")
         return {} if found.total.score is not None else {"score": "the volume of 24 hours"}
+
+    def _take(self, inputs: "_Inputs | None", *, one_sided: bool = False) -> None:
+        self._inputs, self._one_sided, self._scores = inputs, one_sided, None
 
 
 class _Inputs(NamedTuple):

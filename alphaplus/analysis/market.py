@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.analysis.analyzer import Analyzer
+from alphaplus.analysis.book_levels import BookLevels
 from alphaplus.analysis.splitter import Piece
 from alphaplus.analysis.state import age_ms, stale_reason
 from alphaplus.analysis.tape import Tape
@@ -72,6 +73,7 @@ class Market:
         self._quotes: list[QuoteArray] = []
         self._top: np.void | None = None
         self._is_refreshed = False
+        self._levels: BookLevels | None = None
         self._waiting: list[EventArray] = []
         self._waiting_rows = 0
         self._strange_times = 0
@@ -135,9 +137,15 @@ class Market:
         """Return the measures of all that was applied, those without memory of the book now."""
         self.settle()
         if not self._is_refreshed:
-            self.analyzer.refresh(self.book)
+            self._levels = BookLevels.of(self.book)
+            self.analyzer.refresh(self.book, self._levels)
             self._is_refreshed = True
         return self.analyzer
+
+    def levels(self) -> BookLevels | None:
+        """Return all levels of the book as it is now, None where there are not both sides."""
+        self.refreshed()
+        return self._levels
 
     @property
     def top(self) -> np.void | None:
@@ -205,7 +213,7 @@ class Market:
         if looks is not None:
             looks.count = piece.looks
         if piece.has_levels:
-            self._is_refreshed = False
+            self._is_refreshed, self._levels = False, None
             tops = self.book.apply(events, best_levels, looks)
             self._tops.append(tops)
         quotes = piece.quotes

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alphaplus.analysis.book_levels import BookLevels, Floats, SideLevels
-from alphaplus.analysis.liquidity_score import liquidity_scores
+from alphaplus.analysis.liquidity_score import LiquidityScore, Scores, liquidity_scores
 from alphaplus.analysis.market import Market
 from alphaplus.jit import kernel
 
@@ -109,9 +109,9 @@ def market_risk(
     _set_sigma(row, market)
     if levels is not None:
         row["long_level_quantity"], row["short_level_quantity"] = levels
-    book = None if market.stale_reason(now_ns) else BookLevels.of(market.book)
+    book = None if market.stale_reason(now_ns) else market.levels()
     if book is not None:
-        _set_book(row, book, float(last["turnover_24h"]))
+        _set_book(row, book, _scores(market, book))
     return row
 
 
@@ -195,9 +195,18 @@ def _set_sigma(row: Any, market: Market) -> None:
             return
 
 
-def _set_book(row: Any, book: BookLevels, turnover: float) -> None:
-    volume = turnover if 0 <= turnover < math.inf else None
-    scores = liquidity_scores(book, volume_24h_quote=volume)
+def _scores(market: Market, book: BookLevels) -> Scores:
+    """Return the scores of a market's book: those that are measured anyway, if they are."""
+    measure = market.analyzer.measures.get("liquidity_score")
+    if isinstance(measure, LiquidityScore) and measure.scores is not None:
+        return measure.scores
+    turnover = float(market.last["turnover_24h"])
+    return liquidity_scores(
+        book, volume_24h_quote=turnover if 0 <= turnover < math.inf else None
+    )
+
+
+def _set_book(row: Any, book: BookLevels, scores: Scores) -> None:
     row["mid"] = book.mid
     row["liquidity_score"] = math.nan if scores.total.score is None else scores.total.score
     row["liquidity_score_bid"] = scores.bid.score_book

@@ -4,7 +4,6 @@ import math
 from typing import Any, Final
 
 from alphaplus.analysis.analyzer import Analyzer
-from alphaplus.analysis.book_levels import BookLevels
 from alphaplus.analysis.fair_price import mid, weighted_mid
 from alphaplus.analysis.liquidity import analyze_liquidity
 from alphaplus.analysis.market import Market
@@ -157,7 +156,7 @@ def liquidity(market: Market, notional: float, now_ns: int) -> dict[str, Any]:
 
     Raises StaleBook while the book is not valid, crossed, or lacks a side.
     """
-    levels = BookLevels.of(market.book)
+    levels = market.levels()
     if levels is None:
         raise StaleBook(
             f"Expected a book of {market.instrument.symbol} with both sides in step with the "

@@ -5,8 +5,6 @@ and its measures do at an interval, and the predicted funding rate when it chang
 """
 
 import math
-import zlib
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +24,7 @@ from alphaplus.storage.tables import (
     TableBatch,
     side_codes,
 )
+from alphaplus.turn import Turn
 
 KEPT: Final = (Kind.SNAPSHOT_BEGIN, Kind.DEPTH, Kind.SNAPSHOT_END)
 _OF_SNAPSHOT: Final = (
@@ -41,28 +40,11 @@ _MEASURES: Final = tuple({measure for measure, *_ in MEASURED.values()})
 FUNDING_EVERY_NS: Final = 60 * 10**9
 
 
-class _Turn:
-    """Something to be taken now and then, at its own place on a grid of our clock."""
-
-    __slots__ = ("due", "every_ns", "phase_ns", "take")
-
-    def __init__(self, every_ms: float, phase: float, take: Callable[[], list[TableBatch]]) -> None:
-        self.every_ns = max(round(every_ms * 1e6), 1)
-        self.phase_ns = int(phase % 1.0 * self.every_ns)
-        self.due = 0
-        self.take = take
-
-    def pass_on(self, now_ns: int) -> None:
-        """Find the next place on the grid."""
-        done = (now_ns - self.phase_ns) // self.every_ns
-        self.due = (done + 1) * self.every_ns + self.phase_ns
-
-
 class MarketRows:
     """Collects one market's events and turns them into batches of rows.
 
-    Events, snapshots of the book and measures become rows at turns of their own. Each market
-    has its own phase, so that those of many markets do not fall on the same moment.
+    Events, snapshots of the book and measures become rows at turns of their own, which fall
+    together where they can; those of many markets do not fall on the same moment.
     """
 
     def __init__(
@@ -79,11 +61,11 @@ class MarketRows:
         self._deltas = deltas
         self._depth = min(snapshot_depth, SNAPSHOT_LEVELS)
         self._analysis_ms = round(analysis_interval_ms)
-        phase = zlib.crc32(market.instrument.key.encode()) / 2**32
+        key = market.instrument.key
         self._turns = (
-            _Turn(flush_ms, phase, self._events),
-            _Turn(snapshot_interval_ms, phase + 1 / 3, self._snapshot),
-            _Turn(analysis_interval_ms, phase + 2 / 3, self._analysis),
+            (Turn(key, flush_ms), self._events),
+            (Turn(key, snapshot_interval_ms), self._snapshot),
+            (Turn(key, analysis_interval_ms), self._analysis),
         )
         self._waiting: list[EventArray] = []
         self._kept: list[TableBatch] = []
@@ -103,25 +85,22 @@ class MarketRows:
     @property
     def due(self) -> int:
         """When the next turn is, ns by our clock."""
-        return min(turn.due for turn in self._turns)
+        return min(turn.due for turn, _ in self._turns)
 
     def take(self, now_ns: int) -> list[TableBatch]:
-        """Return the rows of the turn that has waited longest, if one is due.
-
-        One at a time: the book's next message does not wait for all of them.
-        """
-        turn = min(self._turns, key=_due)
-        if now_ns < turn.due:
-            return []
-        turn.pass_on(now_ns)
-        return turn.take()
+        """Return the rows of every turn that is due."""
+        batches = []
+        for turn, make in self._turns:
+            if turn.is_due(now_ns):
+                batches += make()
+        return batches
 
     def take_all(self, now_ns: int) -> list[TableBatch]:
         """Return the rows of every turn, due or not."""
         batches = []
-        for turn in self._turns:
+        for turn, make in self._turns:
             turn.pass_on(now_ns)
-            batches += turn.take()
+            batches += make()
         return batches
 
     def _events(self) -> list[TableBatch]:
@@ -272,10 +251,6 @@ class MarketRows:
     ) -> npt.NDArray[np.float64]:
         size = quantity * self._market.instrument.contract_size
         return size if self._market.instrument.inverse else size * price
-
-
-def _due(turn: _Turn) -> int:
-    return turn.due
 
 
 def _set(rows: RowArray, name: str, value: float | None) -> None:

@@ -34,6 +34,10 @@ HEARTBEAT_MS: Final = 2000
 """Between machines: a silent peer is given up after three of these."""
 ZAP_DOMAIN: Final = "alphaplus"
 
+POLLIN: Final = int(zmq.POLLIN)
+POLLOUT: Final = int(zmq.POLLOUT)
+"""As plain numbers: those of pyzmq are enumerations, slow to calculate with."""
+
 Socket = zmq.Socket[bytes]
 Item = TypeVar("Item")
 
@@ -133,20 +137,20 @@ def try_send(socket: Socket, *parts: bytes) -> bool:
 
 def try_recv(socket: Socket) -> bytes | None:
     """Return the next message, or None if there is none; each part counts as one."""
-    if not events_of(socket) & zmq.POLLIN:  # far cheaper than the exception that would say so
+    if not events_of(socket) & POLLIN:  # far cheaper than the exception that would say so
         return None
     return socket.recv(zmq.NOBLOCK)
 
 
 def try_recv_parts(socket: Socket) -> list[bytes] | None:
     """Return the parts of the next message, or None if there is none."""
-    if not events_of(socket) & zmq.POLLIN:
+    if not events_of(socket) & POLLIN:
         return None
     return socket.recv_multipart(zmq.NOBLOCK)
 
 
 def events_of(socket: Socket) -> int:
-    """Return what the socket is ready for, POLLIN and POLLOUT."""
+    """Return what the socket is ready for, `POLLIN` and `POLLOUT`."""
     return cast(int, socket.get(zmq.EVENTS))
 
 
@@ -207,7 +211,7 @@ class Receiver(Closing, Generic[Item]):
         """Say whether something is there to be received, without waiting."""
         with self._lock:
             self._check_open()
-            return bool(events_of(self._socket) & zmq.POLLIN)
+            return bool(events_of(self._socket) & POLLIN)
 
     async def recv_async(self, timeout_s: float | None = None) -> list[Item]:
         """Do as `recv` in an asyncio loop; one coroutine at a time. Cancelling loses nothing."""
@@ -330,7 +334,7 @@ class Receiver(Closing, Generic[Item]):
     def _sleep(self, timeout_ms: int | None) -> None:
         # ZeroMQ's descriptor means "look at EVENTS", and any use of the socket may take that
         # back; so it is worth waiting only after EVENTS has just said that nothing is there.
-        if events_of(self._socket) & zmq.POLLIN:
+        if events_of(self._socket) & POLLIN:
             return
         for ready, _ in self._poller.poll(timeout_ms):
             if ready == self._wake_read:
@@ -339,7 +343,7 @@ class Receiver(Closing, Generic[Item]):
     async def _readable(self) -> None:
         if self._loop is not None:
             raise RuntimeError("Expected one reader of a stream at a time, was two.")
-        if events_of(self._socket) & zmq.POLLIN:  # see `_sleep`
+        if events_of(self._socket) & POLLIN:  # see `_sleep`
             return
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
         descriptors = (descriptor_of(self._socket), self._wake_read)

@@ -21,6 +21,7 @@ from alphaplus.errors import StreamClosed
 from alphaplus.events import EVENT, EventArray
 from alphaplus.rows import join_rows
 from alphaplus.streams._sockets import (
+    POLLOUT,
     Closing,
     Receiver,
     Socket,
@@ -125,7 +126,7 @@ class EventSender(Closing):
     def pump(self) -> bool:
         """Send what waits, as far as the receiver takes it; True if nothing waits any more."""
         socket = self._open_socket()
-        while self._backlog and events_of(socket) & zmq.POLLOUT:
+        while self._backlog and events_of(socket) & POLLOUT:
             batches = self._next_message()
             if not self._transmit(socket, batches):
                 break

@@ -55,13 +55,14 @@ def mapped() -> tuple[Fed, int]:
 
 def test_record_is_due_once_a_second_and_after_a_large_move() -> None:
     fed = Fed()
-    first = fed.risk.due_record(START)
-    assert first is not None
-    assert fed.risk.due_record(START + SECOND // 2) is None
-    fed.take(levels((Side.ASK, 1001, 0.0), (Side.ASK, 1010, 1.0), at=START, sequence=2))
-    assert fed.risk.due_record(START + SECOND // 2) is not None  # 45 bps up
-    assert fed.risk.due_record(START + SECOND) is None
-    assert fed.risk.due_record(START + 3 * SECOND // 2) is not None
+    assert fed.risk.due_record(START) is not None
+    told = [n for n in range(1, 21) if fed.risk.due_record(START + n * SECOND // 10) is not None]
+    assert len(told) == 2  # at the places of its grid
+    assert told[1] == told[0] + 10
+    now = START + 2 * SECOND
+    fed.take(levels((Side.ASK, 1001, 0.0), (Side.ASK, 1010, 1.0), at=now, sequence=2))
+    assert fed.risk.due_record(now) is not None  # 45 bps up
+    assert fed.risk.due_record(now) is None
 
 
 def test_record_carries_the_levels_of_the_map() -> None:

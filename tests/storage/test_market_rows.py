@@ -62,7 +62,7 @@ def test_level_updates_are_stored_as_the_deltas_that_they_are() -> None:
         assert (delta.side is Side.ASK, delta.is_snapshot) == (row["side"], row["is_snapshot"])
 
 
-def test_turns_come_one_at_a_time_at_their_own_places() -> None:
+def test_turns_come_at_their_own_places_and_together_where_they_can() -> None:
     _, rows = fed(synced := snapshot([(Side.BID, 1000, 2.0), (Side.ASK, 1001, 1.0)], 1, SECOND))
     seen: dict[str, list[int]] = {}
     for now in range(2 * SECOND, 5 * SECOND, 10_000_000):
@@ -77,6 +77,9 @@ def test_turns_come_one_at_a_time_at_their_own_places() -> None:
     }
     times = seen["order_book_deltas"]
     assert {late - early for early, late in pairwise(times[1:])} == {SECOND // 2}
+    assert {tuple(found) for name, found in seen.items() if name != "order_book_deltas"} == {
+        (2 * SECOND,)
+    }
 
 
 def test_a_recording_fills_snapshots_and_measures(data_dir: Path) -> None:
