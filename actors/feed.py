@@ -378,7 +378,7 @@ class Feed:
         while True:
             waiting = False
             for sender in self._senders:
-                if sender.backlog_events:
+                if sender.is_waiting:
                     waiting |= not sender.pump()
             if self._rows is not None and self._rows.unacked:
                 self._rows.pump()

@@ -201,9 +201,7 @@ def _scores(market: Market, book: BookLevels) -> Scores:
     if isinstance(measure, LiquidityScore) and measure.scores is not None:
         return measure.scores
     turnover = float(market.last["turnover_24h"])
-    return liquidity_scores(
-        book, volume_24h_quote=turnover if 0 <= turnover < math.inf else None
-    )
+    return liquidity_scores(book, volume_24h_quote=turnover if 0 <= turnover < math.inf else None)
 
 
 def _set_book(row: Any, book: BookLevels, scores: Scores) -> None:

@@ -1,4 +1,4 @@
-"""The hot way between processes: bounded, numbered streams over ZeroMQ.
+"""The hot way between processes: bounded, numbered streams over Unix sockets and ZeroMQ.
 
 ==========  ============================  =====================================================
 stream      from, to                      what the sender does while the receiver is busy

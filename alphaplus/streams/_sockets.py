@@ -18,8 +18,9 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from alphaplus.errors import ConfigError, StreamClosed
+from alphaplus.streams._unix import UnixPull, UnixPush
 from alphaplus.streams.counters import StreamCounters, worth_logging
-from alphaplus.streams.endpoint import Endpoint, StreamKeys, Transport
+from alphaplus.streams.endpoint import IPC, Endpoint, StreamKeys, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ POLLIN: Final = int(zmq.POLLIN)
 POLLOUT: Final = int(zmq.POLLOUT)
 """As plain numbers: those of pyzmq are enumerations, slow to calculate with."""
 
-Socket = zmq.Socket[bytes]
+ZmqSocket = zmq.Socket[bytes]
 Item = TypeVar("Item")
 
 
@@ -66,10 +67,10 @@ class _SharedContext:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._context: zmq.Context[Socket] | None = None
+        self._context: zmq.Context[ZmqSocket] | None = None
         self._users = 0
 
-    def open(self, kind: int) -> Socket:
+    def open(self, kind: int) -> ZmqSocket:
         with self._lock:
             if self._context is None:
                 self._context = zmq.Context()
@@ -78,7 +79,7 @@ class _SharedContext:
             self._users += 1
             return socket
 
-    def close(self, socket: Socket) -> None:
+    def close(self, socket: ZmqSocket) -> None:
         with self._lock:
             socket.close(linger=0)
             self._users -= 1
@@ -90,12 +91,26 @@ class _SharedContext:
 _senders: Final = _SharedContext()
 
 
-def connect(kind: int, endpoint: Endpoint, keys: StreamKeys | None, *, high_water: int) -> Socket:
-    """Return a sending socket that connects to `endpoint` in the background.
+def connect_push(
+    endpoint: Endpoint, keys: StreamKeys | None, *, high_water: int
+) -> UnixPush | ZmqSocket:
+    """Return a socket that pushes messages to `endpoint`, to which it connects by itself.
 
-    At most `high_water` messages leave the sender's hands ahead of the connection, and none
-    while there is none. Raises ConfigError if the endpoint needs keys and there are none.
+    At most `high_water` messages, or on one machine a kernel's buffer full, leave the sender's
+    hands ahead of the receiver. Raises ConfigError if the endpoint needs keys and there are none.
     """
+    if endpoint.address.startswith(IPC):
+        return UnixPush(Path(endpoint.address.removeprefix(IPC)), KERNEL_BUFFER_BYTES)
+    return _connect(zmq.PUSH, endpoint, keys, high_water)
+
+
+def connect_dealer(endpoint: Endpoint, keys: StreamKeys | None, *, high_water: int) -> ZmqSocket:
+    """Return a socket that also hears from `endpoint`, else like `connect_push`."""
+    return _connect(zmq.DEALER, endpoint, keys, high_water)
+
+
+def _connect(kind: int, endpoint: Endpoint, keys: StreamKeys | None, high_water: int) -> ZmqSocket:
+    """No message leaves the sender's hands while there is no connection."""
     if endpoint.server_key is not None and keys is None:
         raise ConfigError(f"Expected the fleet's keys for {endpoint.address}, was none.")
     socket = _senders.open(kind)
@@ -118,13 +133,18 @@ def connect(kind: int, endpoint: Endpoint, keys: StreamKeys | None, *, high_wate
     return socket
 
 
-def disconnect(socket: Socket) -> None:
-    """Close a socket of `connect`; what it still holds is given up."""
-    _senders.close(socket)
+def disconnect(socket: ZmqSocket | UnixPush) -> None:
+    """Close a socket of `connect_push` or `connect_dealer`; what it still holds is given up."""
+    if isinstance(socket, UnixPush):
+        socket.close()
+    else:
+        _senders.close(socket)
 
 
-def try_send(socket: Socket, *parts: bytes) -> bool:
+def try_send(socket: ZmqSocket | UnixPush, *parts: bytes) -> bool:
     """Hand over one message and return True, or return False at once if the socket is full."""
+    if isinstance(socket, UnixPush):
+        return socket.send(b"".join(parts))
     try:
         if len(parts) == 1:  # pyzmq takes several parts through a loop of its own
             socket.send(parts[0], zmq.NOBLOCK)
@@ -135,28 +155,39 @@ def try_send(socket: Socket, *parts: bytes) -> bool:
     return True
 
 
-def try_recv(socket: Socket) -> bytes | None:
+def try_recv(socket: ZmqSocket | UnixPull) -> bytes | None:
     """Return the next message, or None if there is none; each part counts as one."""
+    if isinstance(socket, UnixPull):
+        return socket.recv()
     if not events_of(socket) & POLLIN:  # far cheaper than the exception that would say so
         return None
     return socket.recv(zmq.NOBLOCK)
 
 
-def try_recv_parts(socket: Socket) -> list[bytes] | None:
+def try_recv_parts(socket: ZmqSocket) -> list[bytes] | None:
     """Return the parts of the next message, or None if there is none."""
     if not events_of(socket) & POLLIN:
         return None
     return socket.recv_multipart(zmq.NOBLOCK)
 
 
-def events_of(socket: Socket) -> int:
+def is_flushed(socket: ZmqSocket | UnixPush) -> bool:
+    """Say whether nothing of a message that was handed over waits in this process."""
+    return not isinstance(socket, UnixPush) or socket.flush() or socket.is_flushed
+
+
+def events_of(socket: ZmqSocket | UnixPush | UnixPull) -> int:
     """Return what the socket is ready for, `POLLIN` and `POLLOUT`."""
+    if isinstance(socket, UnixPull):
+        return POLLIN if socket.has_message else 0
+    if isinstance(socket, UnixPush):
+        return POLLOUT if socket.is_writable else 0
     return cast(int, socket.get(zmq.EVENTS))
 
 
-def descriptor_of(socket: Socket) -> int:
+def descriptor_of(socket: ZmqSocket | UnixPull) -> int:
     """Return the descriptor that becomes readable when `events_of` may have changed."""
-    return cast(int, socket.get(zmq.FD))
+    return socket.fileno() if isinstance(socket, UnixPull) else cast(int, socket.get(zmq.FD))
 
 
 class Receiver(Closing, Generic[Item]):
@@ -176,9 +207,9 @@ class Receiver(Closing, Generic[Item]):
         self._file: Path | None = None  # of a bound ipc socket
         self._stop_waiting: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._context: zmq.Context[Socket] = zmq.Context()
+        self._context: zmq.Context[ZmqSocket] | None = None
         self._authenticator: ThreadAuthenticator | None = None
-        self._socket: Socket = self._context.socket(self.kind)
+        self._sources: list[ZmqSocket | UnixPull] = []
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -188,7 +219,8 @@ class Receiver(Closing, Generic[Item]):
             self.close()
             raise
         self._poller = select.poll()
-        self._poller.register(descriptor_of(self._socket), select.POLLIN)
+        for source in self._sources:
+            self._poller.register(descriptor_of(source), select.POLLIN)
         self._poller.register(self._wake_read, select.POLLIN)
 
     def recv(self, timeout_ms: int | None = None) -> list[Item]:
@@ -211,7 +243,7 @@ class Receiver(Closing, Generic[Item]):
         """Say whether something is there to be received, without waiting."""
         with self._lock:
             self._check_open()
-            return bool(events_of(self._socket) & POLLIN)
+            return self._is_readable()
 
     async def recv_async(self, timeout_s: float | None = None) -> list[Item]:
         """Do as `recv` in an asyncio loop; one coroutine at a time. Cancelling loses nothing."""
@@ -253,11 +285,24 @@ class Receiver(Closing, Generic[Item]):
                 self.counters.rejected,
             )
 
+    @property
+    def _zmq(self) -> ZmqSocket:
+        """The only socket of a kind that ZeroMQ always carries."""
+        (socket,) = self._sources
+        assert not isinstance(socket, UnixPull)
+        return socket
+
+    def _next_message(self) -> bytes | None:
+        """Return the next message of any source, None if there is none now."""
+        for source in self._sources:
+            if (message := try_recv(source)) is not None:
+                return message
+        return None
+
+    def _is_readable(self) -> bool:
+        return any(events_of(source) & POLLIN for source in self._sources)
+
     def _bind(self, transport: Transport, address: str | None) -> Endpoint:
-        _set_limits(self._socket, self.high_water)
-        self._socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        if self.kind == zmq.ROUTER:
-            self._socket.set(zmq.ROUTER_MANDATORY, 1)
         near = "" if address else transport.new_near_address()
         if near:  # first, as encryption holds for what is bound after it was asked for
             self._bind_file(near)
@@ -267,49 +312,48 @@ class Receiver(Closing, Generic[Item]):
             return Endpoint(address)
         if transport.keys is None:
             raise ConfigError(f"Expected the fleet's keys to bind {address}, was none.")
-        server_key = self._encrypt(transport.keys)
-        self._bind_port(address, transport.ports)
+        context, socket = self._open_zmq()
+        server_key = self._encrypt(context, socket, transport.keys)
+        _bind_port(socket, address, transport.ports)
         return Endpoint(
-            self._socket.get_string(zmq.LAST_ENDPOINT),
+            socket.get_string(zmq.LAST_ENDPOINT),
             server_key,
             node=transport.node if near else "",
             near=near,
         )
 
     def _bind_file(self, address: str) -> None:
-        self._socket.bind(address)
-        self._file = Path(address.removeprefix("ipc://"))
+        file = Path(address.removeprefix(IPC))
+        if self.kind == zmq.PULL:
+            self._sources.append(UnixPull(file, max_bytes=MAX_MESSAGE_BYTES, on_bad=self._reject))
+        else:
+            self._open_zmq()[1].bind(address)
+        self._file = file
 
-    def _bind_port(self, address: str, ports: tuple[int, int] | None) -> None:
-        if ports is None or not address.endswith(":*"):
-            self._socket.bind(address)
-            return
-        first, last = ports
-        free = random.sample(range(first, last + 1), last - first + 1)
-        for port in free:  # at random, so that receivers that start together rarely meet
-            try:
-                self._socket.bind(address.replace("*", str(port)))
-            except zmq.ZMQError as error:
-                if error.errno != zmq.EADDRINUSE:
-                    raise
-            else:
-                return
-        raise ConfigError(
-            f"Expected a free port from {first} to {last} for {address}, was none; "
-            "widen streams.ports."
-        )
+    def _open_zmq(self) -> tuple[zmq.Context[ZmqSocket], ZmqSocket]:
+        """Return the socket of ZeroMQ, and its context, made when it is first needed."""
+        if self._context is not None:
+            return self._context, self._zmq
+        self._context = zmq.Context()
+        socket = self._context.socket(self.kind)
+        self._sources.append(socket)
+        _set_limits(socket, self.high_water)
+        socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        if self.kind == zmq.ROUTER:
+            socket.set(zmq.ROUTER_MANDATORY, 1)
+        return self._context, socket
 
-    def _encrypt(self, keys: StreamKeys) -> str:
+    def _encrypt(self, context: zmq.Context[ZmqSocket], socket: ZmqSocket, keys: StreamKeys) -> str:
         """Accept only peers that hold the fleet's key; return this receiver's public key."""
-        self._authenticator = ThreadAuthenticator(self._context)
+        self._authenticator = ThreadAuthenticator(context)
         self._authenticator.start()
         self._authenticator.configure_curve_callback(ZAP_DOMAIN, _FleetOnly(keys, self.counters))
         public, secret = zmq.curve_keypair()
-        self._socket.set(zmq.ZAP_DOMAIN, ZAP_DOMAIN.encode())
-        self._socket.curve_server = True
-        self._socket.curve_publickey = public
-        self._socket.curve_secretkey = secret
-        _set_heartbeat(self._socket)
+        socket.set(zmq.ZAP_DOMAIN, ZAP_DOMAIN.encode())
+        socket.curve_server = True
+        socket.curve_publickey = public
+        socket.curve_secretkey = secret
+        _set_heartbeat(socket)
         return public.decode()
 
     def _check_open(self) -> None:
@@ -334,7 +378,7 @@ class Receiver(Closing, Generic[Item]):
     def _sleep(self, timeout_ms: int | None) -> None:
         # ZeroMQ's descriptor means "look at EVENTS", and any use of the socket may take that
         # back; so it is worth waiting only after EVENTS has just said that nothing is there.
-        if events_of(self._socket) & POLLIN:
+        if self._is_readable():
             return
         for ready, _ in self._poller.poll(timeout_ms):
             if ready == self._wake_read:
@@ -343,10 +387,10 @@ class Receiver(Closing, Generic[Item]):
     async def _readable(self) -> None:
         if self._loop is not None:
             raise RuntimeError("Expected one reader of a stream at a time, was two.")
-        if events_of(self._socket) & POLLIN:  # see `_sleep`
+        if self._is_readable():  # see `_sleep`
             return
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        descriptors = (descriptor_of(self._socket), self._wake_read)
+        descriptors = (*map(descriptor_of, self._sources), self._wake_read)
 
         def stop_waiting() -> None:
             for descriptor in descriptors:
@@ -376,10 +420,15 @@ class Receiver(Closing, Generic[Item]):
                 self._closed = True
                 os.close(self._wake_read)
                 os.close(self._wake_write)
-            self._socket.close(linger=self.linger_ms)
+            for source in self._sources:
+                if isinstance(source, UnixPull):
+                    source.close()
+                else:
+                    source.close(linger=self.linger_ms)
             if self._authenticator is not None:
                 self._authenticator.stop()
-            self._context.term()
+            if self._context is not None:
+                self._context.term()
             if self._file is not None:
                 self._file.unlink(missing_ok=True)
 
@@ -400,7 +449,26 @@ class _FleetOnly:
         return False
 
 
-def _set_limits(socket: Socket, high_water: int) -> None:
+def _bind_port(socket: ZmqSocket, address: str, ports: tuple[int, int] | None) -> None:
+    if ports is None or not address.endswith(":*"):
+        socket.bind(address)
+        return
+    first, last = ports
+    free = random.sample(range(first, last + 1), last - first + 1)
+    for port in free:  # at random, so that receivers that start together rarely meet
+        try:
+            socket.bind(address.replace("*", str(port)))
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE:
+                raise
+        else:
+            return
+    raise ConfigError(
+        f"Expected a free port from {first} to {last} for {address}, was none; widen streams.ports."
+    )
+
+
+def _set_limits(socket: ZmqSocket, high_water: int) -> None:
     socket.set(zmq.LINGER, 0)
     socket.set(zmq.SNDHWM, high_water)
     socket.set(zmq.RCVHWM, high_water)
@@ -408,7 +476,7 @@ def _set_limits(socket: Socket, high_water: int) -> None:
     socket.set(zmq.RCVBUF, KERNEL_BUFFER_BYTES)
 
 
-def _set_heartbeat(socket: Socket) -> None:
+def _set_heartbeat(socket: ZmqSocket) -> None:
     socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
     socket.set(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
 

@@ -13,6 +13,7 @@ import zmq
 
 from alphaplus.errors import ConfigError
 
+IPC: Final = "ipc://"
 MAX_IPC_PATH_BYTES: Final = 100
 """The kernel allows 107 for a unix socket."""
 

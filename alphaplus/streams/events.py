@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
-import zmq
 
 from alphaplus.errors import StreamClosed
 from alphaplus.events import EVENT, EventArray
@@ -24,13 +23,14 @@ from alphaplus.streams._sockets import (
     POLLOUT,
     Closing,
     Receiver,
-    Socket,
-    connect,
+    ZmqSocket,
+    connect_push,
     disconnect,
     events_of,
-    try_recv,
+    is_flushed,
     try_send,
 )
+from alphaplus.streams._unix import UnixPush
 from alphaplus.streams.counters import StreamCounters
 from alphaplus.streams.endpoint import Endpoint, StreamKeys, Transport
 
@@ -78,13 +78,18 @@ class EventSender(Closing):
         self._clock = clock
         self._backlog: deque[_Waiting] = deque()
         self._backlog_events = 0
-        self._socket: Socket | None = None
+        self._socket: ZmqSocket | UnixPush | None = None
         self.reconnect(endpoint)
 
     @property
     def backlog_events(self) -> int:
-        """Events that wait here for the receiver; `pump` until it is 0."""
+        """Events that wait here for the receiver."""
         return self._backlog_events
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something waits here for the receiver: `pump` until nothing does."""
+        return bool(self._backlog) or not is_flushed(self._open_socket())
 
     def reconnect(self, endpoint: Endpoint) -> None:
         """Send to a receiver that has moved, under a new epoch.
@@ -97,7 +102,7 @@ class EventSender(Closing):
         self._drop_backlog("the receiver has moved")
         self._epoch = secrets.randbits(64)
         self._next = 1
-        self._socket = connect(zmq.PUSH, endpoint, self._keys, high_water=HIGH_WATER)
+        self._socket = connect_push(endpoint, self._keys, high_water=HIGH_WATER)
         self.endpoint = endpoint
 
     def send(self, events: EventArray) -> bool:
@@ -133,7 +138,7 @@ class EventSender(Closing):
             for batch in batches:
                 self._backlog.popleft()
                 self._backlog_events -= batch.events
-        return not self._backlog
+        return not self._backlog and is_flushed(socket)
 
     def close(self) -> None:
         """Close at once; what the receiver has not taken is dropped."""
@@ -142,7 +147,7 @@ class EventSender(Closing):
             self._socket = None
             self._drop_backlog("the sender closes")
 
-    def _open_socket(self) -> Socket:
+    def _open_socket(self) -> ZmqSocket | UnixPush:
         if self._socket is None:
             raise StreamClosed(f"The stream of {self.name} is closed.")
         return self._socket
@@ -152,7 +157,7 @@ class EventSender(Closing):
         fitting = sum(1 for _ in itertools.takewhile(lambda n: n <= MAX_MESSAGE_EVENTS, totals))
         return list(itertools.islice(self._backlog, max(fitting, 1)))
 
-    def _transmit(self, socket: Socket, batches: list[_Waiting]) -> bool:
+    def _transmit(self, socket: ZmqSocket | UnixPush, batches: list[_Waiting]) -> bool:
         count = sum(batch.events for batch in batches)
         last = self._next + len(batches) - 1
         header = _HEADER.pack(
@@ -211,7 +216,7 @@ class EventReceiver(Receiver[EventBatch]):
     def _take(self) -> list[EventBatch]:
         batches: list[EventBatch] = []
         budget = MAX_TAKE_EVENTS
-        while budget > 0 and (message := try_recv(self._socket)) is not None:
+        while budget > 0 and (message := self._next_message()) is not None:
             parsed = self._parse(message)
             if parsed is None:
                 self._reject("it is no event batch")

@@ -14,18 +14,18 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import zmq
 
 from alphaplus.errors import StreamClosed
 from alphaplus.streams._sockets import (
     Closing,
     Receiver,
-    Socket,
-    connect,
+    ZmqSocket,
+    connect_push,
     disconnect,
-    try_recv,
+    is_flushed,
     try_send,
 )
+from alphaplus.streams._unix import UnixPush
 from alphaplus.streams.counters import StreamCounters, worth_logging
 from alphaplus.streams.endpoint import Endpoint, StreamKeys, Transport
 
@@ -59,7 +59,7 @@ class LatestSender(Closing):
         self._max_keys = max_keys
         self._clock = clock
         self._unsent: dict[str, tuple[bytes, int]] = {}  # key -> payload, ts_send
-        self._socket: Socket | None = None
+        self._socket: ZmqSocket | UnixPush | None = None
         self.reconnect(endpoint)
 
     @property
@@ -74,7 +74,7 @@ class LatestSender(Closing):
             self._socket = None
         self._epoch = secrets.randbits(64)
         self._next = 1
-        self._socket = connect(zmq.PUSH, endpoint, self._keys, high_water=HIGH_WATER)
+        self._socket = connect_push(endpoint, self._keys, high_water=HIGH_WATER)
         self.endpoint = endpoint
 
     def send(self, key: str, value: bytes | npt.NDArray[np.generic]) -> bool:
@@ -110,12 +110,12 @@ class LatestSender(Closing):
             self.counters.dropped += len(self._unsent)
             self._unsent.clear()
 
-    def _open_socket(self) -> Socket:
+    def _open_socket(self) -> ZmqSocket | UnixPush:
         if self._socket is None:
             raise StreamClosed(f"The stream of {self.name} is closed.")
         return self._socket
 
-    def _flush(self, socket: Socket) -> bool:
+    def _flush(self, socket: ZmqSocket | UnixPush) -> bool:
         for key in list(self._unsent):
             payload, ts_send = self._unsent[key]
             name, text = self.name.encode(), key.encode()
@@ -128,7 +128,7 @@ class LatestSender(Closing):
             self._next += 1
             self.counters.sent += 1
             self.counters.batches += 1
-        return True
+        return is_flushed(socket)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class LatestReceiver(Receiver[LatestValue]):
     def _take(self) -> list[LatestValue]:
         newest: dict[tuple[str, str], LatestValue] = {}
         for _ in range(MAX_TAKE_VALUES):
-            if (message := try_recv(self._socket)) is None:
+            if (message := self._next_message()) is None:
                 break
             parsed = _parse(message)
             if parsed is None:

@@ -35,8 +35,8 @@ from alphaplus.streams._sockets import (
     MAX_MESSAGE_BYTES,
     Closing,
     Receiver,
-    Socket,
-    connect,
+    ZmqSocket,
+    connect_dealer,
     descriptor_of,
     disconnect,
     try_recv_parts,
@@ -107,7 +107,7 @@ class RowSender(Closing):
         self._next = 1
         self._receiver_epoch: int | None = None
         self._lock = threading.Lock()
-        self._socket: Socket | None = None
+        self._socket: ZmqSocket | None = None
         self.reconnect(endpoint)
 
     @property
@@ -121,7 +121,7 @@ class RowSender(Closing):
             if self._socket is not None:
                 disconnect(self._socket)
                 self._socket = None
-            self._socket = connect(zmq.DEALER, endpoint, self._keys, high_water=HIGH_WATER)
+            self._socket = connect_dealer(endpoint, self._keys, high_water=HIGH_WATER)
             self._welcomed = False
             self.endpoint = endpoint
 
@@ -193,7 +193,7 @@ class RowSender(Closing):
                 self.counters.dropped += self._unacked_rows
                 logger.error("%s: closed with %d rows unacked", self.name, self._unacked_rows)
 
-    def _open_socket(self) -> Socket:
+    def _open_socket(self) -> ZmqSocket:
         if self._socket is None:
             raise StreamClosed(f"The stream of {self.name} is closed.")
         return self._socket
@@ -206,7 +206,7 @@ class RowSender(Closing):
                 "%s: refused %d rows, %d are unacked already", self.name, rows, self._unacked_rows
             )
 
-    def _exchange(self, socket: Socket) -> None:
+    def _exchange(self, socket: ZmqSocket) -> None:
         while (parts := try_recv_parts(socket)) is not None:
             self._hear(parts)
         self._ask_again()
@@ -254,7 +254,7 @@ class RowSender(Closing):
             self._queue.append(number)
             self._patience_s = min(2 * self._patience_s, MAX_ACK_TIMEOUT_S)
 
-    def _flush(self, socket: Socket) -> None:
+    def _flush(self, socket: ZmqSocket) -> None:
         while self._welcomed and self._queue:
             number = self._queue[0]
             batch = self._unacked.get(number)
@@ -366,7 +366,7 @@ class RowReceiver(Receiver[RowBatch]):
     def _arrivals(self, again: dict[int, list[int]]) -> Iterator[RowBatch | None]:
         """Read what is there; `again` collects durable numbers to acknowledge again."""
         for _ in range(MAX_TAKE_BATCHES):
-            if (parts := try_recv_parts(self._socket)) is None:
+            if (parts := try_recv_parts(self._zmq)) is None:
                 return
             if parts[1:] == [b""]:
                 self._control(parts[0], _WELCOME, 0, 0, ())
@@ -425,7 +425,7 @@ class RowReceiver(Receiver[RowBatch]):
         control = _CONTROL.pack(_MAGIC, kind, self.epoch, epoch, floor)
         control += np.fromiter(numbers, np.int64).tobytes()
         try:
-            return try_send(self._socket, route, control)
+            return try_send(self._zmq, route, control)
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise

@@ -92,9 +92,7 @@ def test_states_and_rows_arrive_on_both_ways(both):
                     s.pump(), v.extend(board.recv(timeout_ms=20)),
                 ))  # fmt: skip
                 assert [value.payload for value in values] == [name.encode()]
-                until(rows.pump, lambda: [
-                    store.ack(batch.sender, batch.number) for batch in store.recv(timeout_ms=20)
-                ])  # fmt: skip
+                until(rows.pump, lambda: store.ack(*store.recv(timeout_ms=20)))
                 assert rows.counters.acked == 3
 
 

@@ -1,11 +1,14 @@
+from contextlib import closing
+from pathlib import Path
+
 import numpy as np
 import pytest
-import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alphaplus.errors import StreamClosed
 from alphaplus.streams import LatestReceiver, LatestSender, Transport, latest, make_run_directory
+from alphaplus.streams._unix import UnixPush
 from tests.streams.helpers import until
 
 
@@ -99,17 +102,14 @@ def test_same_key_of_two_senders_is_two_values(ipc):
 def test_lost_and_foreign_messages_are_counted(ipc):
     def message(number):
         head = latest._HEADER.pack(latest._MAGIC, 1, 1, 1, 5, number, 0)
-        return [head + b"sk" + b"%d" % number]
+        return head + b"sk" + b"%d" % number
 
     with (
         LatestReceiver(ipc) as receiver,
-        zmq.Context() as context,
-        context.socket(zmq.PUSH) as raw,
+        closing(UnixPush(Path(receiver.endpoint.address.removeprefix("ipc://")), 4096)) as raw,
     ):
-        raw.linger = 0
-        raw.connect(receiver.endpoint.address)
-        for parts in (message(1), message(2), [b"?"], [b"x" * 40], [b"x", b"y"], message(9)):
-            raw.send_multipart(parts)
+        for foreign in (message(1), message(2), b"?", b"x" * 40, b"x", b"y", message(9)):
+            assert raw.send(foreign)
         values = []
         until(
             lambda: receiver.counters.batches == 3,
