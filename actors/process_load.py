@@ -9,14 +9,16 @@ from typing import Any, Final
 
 log = logging.getLogger(__name__)
 
-MEMORY_EVERY_S: Final = 15.0
-"""The kernel walks all pages to sum up the memory, some milliseconds of a large process."""
+MEMORY_EVERY_S: Final = 60.0
+"""The kernel walks all pages to sum up the memory, some milliseconds of a large process: a
+hundred of them that do so often are seen in a profile of the machine."""
 ROLLUP: Final = Path("/proc/self/smaps_rollup")
 PSS: Final = b"\nPss:"
 
 
 class ProcessLoad:
-    """The load of this process; memory is proportional set size, None where it is not told."""
+    """The load of this process; memory is proportional set size as it was up to a minute ago,
+    None where it is not told."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, rollup: Path = ROLLUP) -> None:
         self._clock = clock

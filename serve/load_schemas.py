@@ -1,7 +1,7 @@
 """What the API says of the load of the fleet: each market and each role, right now.
 
-CPU is in cores, memory in bytes (proportional set size). Null is unknown: rates need two
-tellings of an actor, which come every five seconds.
+CPU is in cores, memory in bytes (proportional set size, read once a minute). Null is unknown:
+rates need two tellings of an actor, which come every five seconds.
 """
 
 from pydantic import Field

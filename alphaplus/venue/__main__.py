@@ -14,11 +14,13 @@ from pathlib import Path
 
 from alphaplus.errors import AlphaPlusError, ConfigError
 from alphaplus.venue.capture_source import CaptureSource
+from alphaplus.venue.control import FASTEST
 from alphaplus.venue.fault_schedule import PlannedFault, plan_faults, read_rates
 from alphaplus.venue.generated_source import GeneratedSource
 from alphaplus.venue.recording import read_recording
 from alphaplus.venue.server import VenueServer
 from alphaplus.venue.source import Source
+from alphaplus.venue.split_recording import split_recording
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m alphaplus.venue", description=__doc__)
     parser.add_argument("--source", choices=("generated", "capture"), default="generated")
     parser.add_argument("--capture", type=Path, metavar="FILE", help="a .raw.gz recording")
+    parser.add_argument(
+        "--message-levels",
+        type=int,
+        metavar="N",
+        help="cut a recording's depth messages to N levels, and play nothing else of it",
+    )
     parser.add_argument("--symbols", type=int, default=10, metavar="N")
     parser.add_argument("--speed", type=float, default=1.0, help="market seconds per second")
     parser.add_argument("--seed", type=int, default=7, help="of the generated market")
@@ -72,14 +80,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if not 0 < options.speed <= 10_000:
-        raise ConfigError(f"Expected --speed above 0 and at most 10000, was {options.speed}.")
+    if not 0 < options.speed <= FASTEST:
+        raise ConfigError(f"Expected --speed above 0 and at most {FASTEST}, was {options.speed}.")
     if not 0 <= options.port <= 65_535:
         raise ConfigError(f"Expected --port from 0 to 65535, was {options.port}.")
     if options.seed < 0:
         raise ConfigError(f"Expected --seed of 0 or more, was {options.seed}.")
     if options.source == "capture" and options.capture is None:
         raise ConfigError("Expected --capture FILE with --source capture, was none.")
+    if options.message_levels is not None and options.message_levels < 1:
+        raise ConfigError(f"Expected --message-levels of 1 or more, was {options.message_levels}.")
+    if options.source == "generated" and options.message_levels is not None:
+        raise ConfigError("Expected --source capture with --message-levels, was generated.")
     if options.source == "generated" and options.capture is not None:
         raise ConfigError("Expected --source capture with --capture FILE, was generated.")
 
@@ -90,6 +102,8 @@ def _source(options: argparse.Namespace) -> Source:
     recording = read_recording(options.capture)
     if recording.ignored:
         log.info("%d lines of %s are of no stream played", recording.ignored, options.capture)
+    if options.message_levels is not None:
+        recording = split_recording(recording, options.message_levels)
     return CaptureSource(recording, options.symbols)
 
 

@@ -21,6 +21,11 @@ class MarketClock:
         """Let wall time pass without market time."""
         self._wall_ns = max(self._wall_ns, wall_ns)
 
+    def change_speed(self, speed: float, wall_ns: int) -> None:
+        """Let market time go on at another speed, market seconds per second."""
+        self.now(wall_ns)
+        self.speed = speed
+
     def pause(self, wall_ns: int) -> None:
         """Stop market time."""
         self.now(wall_ns)

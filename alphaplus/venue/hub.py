@@ -61,6 +61,11 @@ class Hub:
         self._stalled: frozenset[int] = frozenset()  # symbols whose sockets say nothing
         self._skew_s = 0.0
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that readers have not taken off our hands, all connections together."""
+        return sum(item.transport.get_write_buffer_size() for item in self.connections)
+
     def index(self, symbol: str) -> int | None:
         """Return the place of a symbol in the listing."""
         return self._index.get(symbol)

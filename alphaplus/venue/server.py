@@ -93,7 +93,7 @@ class VenueServer:
             self._faults.commit_due(now)
             self._hub.begin_turn(now)
             await self._listen_or_not(now)
-            if self._control.stopped or (self._clock.speed > 1 and self._hub.is_busy()):
+            if self._control.stopped or self._must_wait():
                 self._clock.hold(wall_ns)
             else:
                 market_ns = self._clock.now(wall_ns)
@@ -104,6 +104,10 @@ class VenueServer:
                     self._publish_mark_prices(wall_ns)
             self._hub.flush()
             await asyncio.sleep(min(MAX_TURN_S, max(MIN_TURN_S, wait_s)))
+
+    def _must_wait(self) -> bool:
+        """Tell whether the market is to stand still until its readers have caught up."""
+        return self._clock.speed > 1 and self._control.waits_for_readers and self._hub.is_busy()
 
     async def _listen_or_not(self, now: float) -> None:
         """Be away while an outage lasts: no listener, no connection; then be back."""

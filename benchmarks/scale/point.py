@@ -1,55 +1,69 @@
-"""One run of the whole system, and what it cost."""
+"""One run of the whole system at a number of symbols, and what its steady state cost."""
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import psutil
-
 from alphaplus.feeds.replay import replay
-from alphaplus.local.ports import free_ports
+from benchmarks.scale.processes import Usage, cores_by_role, proportional_bytes
+from benchmarks.scale.ray_calls import calls_per_s, read_calls
+from benchmarks.scale.system import System
 
-LOOK_EVERY_S: Final = 5.0
-STOP_WITHIN_S: Final = 120.0
 START_WITHIN_S: Final = 900.0
-ROLES: Final = ("Symbol", "Feed", "Store", "PortfolioRisk", "Supervisor")
-"""What the processes of a fleet are called by Ray."""
+SETTLE_S: Final = 5.0
+"""After all books are fresh; what the start has left to do ends meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """A point to be measured."""
+
+    symbols: int
+    rate: float
+    """Depth messages a second of each symbol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A number of symbols, and what they took."""
+    """A number of symbols, and what they took. Rates and CPU are those of the steady state:
+    after the start, before the drain."""
 
     symbols: int
-    start_s: float
+    rate: float
+    fresh_s: float
     """From the command to fresh books of all."""
-    messages_per_s: float
+    actors_s: float | None
+    """From the first symbol's actor that begins to be made to the last that is ready."""
+    measured_s: float
+    offered_per_s: float
+    """Messages that the venue sent."""
+    processed_per_s: float
+    """Messages whose analysis was published."""
+    levels_per_s: float
+    rows_per_s: float
+    """Rows that the database took."""
+    rows_waiting: int
+    """Rows in the spool at the end of the steady state."""
     dropped: int
     gaps: int
     audit_different: int
     rows_missing: int
-    """Rows that symbols sent and the database does not have."""
+    """Rows that symbols sent and the database does not have after the drain."""
     p50_ms: float | None
+    """Socket to published analysis, since all books were fresh, without the drain."""
     p99_ms: float | None
-    cpu_per_s: float
-    """Processors that everything together kept busy."""
-    cpu_s_by_role: dict[str, float]
-    mb: float
-    """Of everything together."""
-    mb_per_symbol: float
-    """Of an actor of a symbol, the mean of all."""
+    cores: float
+    """CPU seconds per second of everything together."""
+    cores_by_role: dict[str, float]
+    mb_per_symbol: float | None
+    """Proportional set size of a symbol's actor, the mean of all."""
     mb_by_role: dict[str, float]
+    ray_calls_per_s: float | None
+    ray_calls_by_class: dict[str, float] | None
+    """By the class that was called; see `ray_calls`."""
 
 
 def depth_rate(capture: Path) -> float:
@@ -58,141 +72,110 @@ def depth_rate(capture: Path) -> float:
     return found.instruments[0].depth_messages / (found.last_ts_recv - found.first_ts_recv) * 1e9
 
 
-def measure(
-    capture: Path, symbols: int, speed: float, duration_s: float, streams: Sequence[str]
-) -> Point:
-    """Run the system for a time; raises RuntimeError with its last words if it fails."""
-    with tempfile.TemporaryDirectory(prefix="alphaplus-scale-") as folder:
-        Path(folder).chmod(0o755)  # the database may run as another user
-        (port,) = free_ports(1)
-        command = [sys.executable, "-m", "alphaplus.cli", "up", "--json", f"--port={port}"]
-        command += [f"--capture={capture}", f"--symbols={symbols}", f"--speed={speed}"]
-        environment = {
-            **os.environ,
-            "ALPHAPLUS_STORAGE__DATA_DIR": folder,
-            "ALPHAPLUS_FEEDS__STREAMS": ",".join(streams),
-            "ALPHAPLUS_FLEET__START_TIMEOUT_S": str(START_WITHIN_S),
-        }
-        watch = _Watch([*command, f"--duration={duration_s}"], environment)
-        try:
-            summary = watch.wait(START_WITHIN_S + duration_s + STOP_WITHIN_S)
-        finally:
-            watch.stop()
-    return _point(symbols, summary, watch, duration_s)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What the local venue plays."""
+
+    capture: Path
+    recorded_rate: float
+    """Depth messages a second of the recording."""
+    streams: Sequence[str]
 
 
-class _Watch:
-    """A running system whose processes are looked at while data flows."""
-
-    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
-        self.start_s = self.measured_s = self.cpu_s = 0.0
-        self.memory: dict[str, float] = defaultdict(float)
-        self.symbols_mb = 0.0
-        self._begun = time.monotonic()
-        self._is_over = threading.Event()
-        self._words: list[str] = []
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            command, env=environment, stdout=pipe, stderr=pipe, text=True
-        )
-        self._threads = [threading.Thread(target=target) for target in (self._read, self._look)]
-        self._is_fresh = threading.Event()
-        for thread in self._threads:
-            thread.start()
-
-    def wait(self, timeout_s: float) -> dict[str, Any]:
-        """Return the summary that the system ends with."""
-        assert self._process.stdout is not None
-        watchdog = threading.Timer(timeout_s, self._process.terminate)
-        watchdog.start()
-        out = self._process.stdout.read()
-        code = self._process.wait()
-        watchdog.cancel()
-        lines = out.splitlines()
-        if code != 0 or not lines:
-            raise RuntimeError(f"alphaplus up ended with {code}: {' '.join(self._words[-3:])}")
-        found: dict[str, Any] = json.loads(lines[-1])
-        return found
-
-    def stop(self) -> None:
-        """End the system, if it has not ended, and the looking."""
-        self._is_over.set()
-        if self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait()
-        for thread in self._threads:
-            thread.join()
-
-    def _read(self) -> None:
-        """Pass on what the system says; it is fresh once it says where it answers."""
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._words.append(line.strip())
-            if "API documentation" in line:
-                self.start_s = time.monotonic() - self._begun
-                self._is_fresh.set()
-            elif "draining" in line:
-                self._is_over.set()
-        self._is_over.set()
-        self._is_fresh.set()
-
-    def _look(self) -> None:
-        self._is_fresh.wait()
-        begun, before = time.monotonic(), self._family()
-        while not self._is_over.wait(LOOK_EVERY_S):
-            now = self._family()
-            self.measured_s = time.monotonic() - begun
-            known = {pid: before.get(pid, (0.0, 0.0, ""))[0] for pid in now}
-            self.cpu_s = sum(cpu - known[pid] for pid, (cpu, _, _) in now.items())
-            total: dict[str, float] = defaultdict(float)
-            symbols = [mb for _, mb, role in now.values() if role == "Symbol"]
-            for _, mb, role in now.values():
-                total[role] += mb
-            if sum(total.values()) > sum(self.memory.values()):
-                self.memory = total
-                self.symbols_mb = float(np.mean(symbols)) if symbols else 0.0
-
-    def _family(self) -> dict[int, tuple[float, float, str]]:
-        """Return CPU seconds, proportional memory (MB) and role of every process."""
-        found = {}
-        root = psutil.Process(self._process.pid)
-        with contextlib.suppress(psutil.Error):
-            for process in [root, *root.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):
-                    times, memory = process.cpu_times(), process.memory_full_info()
-                    role = _role(process.cmdline())
-                    found[process.pid] = (times.user + times.system, memory.pss / 1e6, role)
-        return found
-
-
-def _role(command: list[str]) -> str:
-    """Return what a process is in the system."""
-    text = " ".join(command)
-    for role in ROLES:
-        if text.startswith(f"ray::{role}"):
-            return role
-    if "alphaplus.venue" in text:
-        return "venue"
-    if "postgres" in text:
-        return "database"
-    return "Ray and others"
-
-
-def _point(symbols: int, summary: dict[str, Any], watch: _Watch, duration_s: float) -> Point:
-    seconds = max(watch.measured_s, 1e-9)
+def measure(market: Market, load: Load, duration_s: float, say: Callable[[str], None]) -> Point:
+    """Run the system, watch it for `duration_s`, drain it; raises RunFailed."""
+    arguments = [
+        f"--capture={market.capture}",
+        f"--symbols={load.symbols}",
+        f"--speed={load.rate / market.recorded_rate}",
+    ]
+    environment = {
+        "ALPHAPLUS_FEEDS__STREAMS": ",".join(market.streams),
+        "ALPHAPLUS_FLEET__START_TIMEOUT_S": str(START_WITHIN_S),
+    }
+    with System.started(arguments, environment) as system:
+        start = system.wait_fresh(START_WITHIN_S, load.symbols, say)
+        say(f"fresh after {start.fresh_s:.0f} s, measuring for {duration_s:g} s")
+        time.sleep(SETTLE_S)
+        folder = system.ray_folder()
+        before = _Look.at(system, folder)
+        time.sleep(duration_s)
+        system.check()
+        after = _Look.at(system, folder)
+        memory = _memory(after.processes)
+        say(f"p99 {after.fleet['p99_ms']} ms, draining")
+        summary = system.drain()
+    steady = _steady(before, after)
     return Point(
-        symbols=symbols,
-        start_s=round(watch.start_s, 1),
-        messages_per_s=round(summary["messages_measured"] / duration_s, 1),
+        symbols=load.symbols,
+        rate=load.rate,
+        **asdict(start),
+        **steady,
+        **memory,
         dropped=summary["dropped"],
         gaps=summary["gaps"],
         audit_different=summary["audit"]["different"],
         rows_missing=summary["rows_sent"] - summary["rows_written"] - summary["rows_dead"],
-        p50_ms=summary["p50_ms"],
-        p99_ms=summary["p99_ms"],
-        cpu_per_s=round(watch.cpu_s / seconds, 2),
-        cpu_s_by_role=summary["cpu_s_by_role"],
-        mb=round(sum(watch.memory.values()), 1),
-        mb_per_symbol=round(watch.symbols_mb, 1),
-        mb_by_role={role: round(mb, 1) for role, mb in sorted(watch.memory.items())},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """Everything that counts up, at one moment."""
+
+    moment: float
+    processes: Mapping[int, Usage]
+    venue: Mapping[str, Any]
+    fleet: Mapping[str, Any]
+    calls: Mapping[str, float] | None
+
+    @classmethod
+    def at(cls, system: System, ray_folder: Path | None) -> "_Look":
+        moment, processes = time.monotonic(), system.processes()
+        return cls(
+            moment=moment,
+            processes=processes,
+            venue=system.venue(),
+            fleet=system.fleet(),
+            calls=read_calls(ray_folder),
+        )
+
+
+def _memory(processes: Mapping[int, Usage]) -> dict[str, Any]:
+    """Return the fields that tell of proportional set sizes, MB."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for pid, usage in processes.items():
+        size = proportional_bytes(pid)
+        if size is not None:
+            found[usage.role].append(size / 1e6)
+    symbols = found.get("symbols", [])
+    return {
+        "mb_per_symbol": round(sum(symbols) / len(symbols), 1) if symbols else None,
+        "mb_by_role": {role: round(sum(sizes), 1) for role, sizes in sorted(found.items())},
+    }
+
+
+def _steady(before: _Look, after: _Look) -> dict[str, Any]:
+    """Return the fields that tell of the time between two looks."""
+    seconds = after.moment - before.moment
+
+    def rate(of: str, name: str) -> float:
+        grown = getattr(after, of)[name] - getattr(before, of)[name]
+        return round(grown / seconds, 1)
+
+    cores = cores_by_role(before.processes, after.processes, seconds)
+    calls = calls_per_s(before.calls, after.calls, seconds)
+    return {
+        "measured_s": round(seconds, 1),
+        "offered_per_s": rate("venue", "messages"),
+        "processed_per_s": rate("fleet", "messages"),
+        "levels_per_s": rate("fleet", "level_updates"),
+        "rows_per_s": rate("fleet", "rows_written"),
+        "rows_waiting": after.fleet["rows_pending"],
+        "p50_ms": after.fleet["p50_ms"],
+        "p99_ms": after.fleet["p99_ms"],
+        "cores": round(sum(cores.values()), 3),
+        "cores_by_role": cores,
+        "ray_calls_per_s": None if calls is None else round(sum(calls.values()), 2),
+        "ray_calls_by_class": calls,
+    }

@@ -20,3 +20,11 @@ def test_market_time_never_goes_back_with_the_wall_clock() -> None:
     assert clock.now(1_500) == 500
     assert clock.now(1_200) == 500
     assert clock.now(1_600) == 600
+
+
+def test_a_new_speed_holds_from_then_on() -> None:
+    clock = MarketClock(1.0, wall_ns=0)
+    clock.change_speed(10.0, 100)
+    assert clock.now(200) == 1_100
+    clock.change_speed(0.5, 300)
+    assert clock.now(400) == 2_150
