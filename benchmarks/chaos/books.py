@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -16,10 +16,50 @@ from alphaplus.instruments import Instrument
 
 TOLERANCE: Final = 1e-9
 """Relative; sums of sizes may be taken in another order."""
+ARRIVAL_S: Final = 20.0
+"""What the venue has sent before its pause has arrived by then."""
 _OF_TIME: Final = frozenset({"age_ms", "ts_event", "ts_recv", "timestamp", "stale", "stale_reason"})
 _WITH_MEMORY: Final = frozenset({"resiliency", "liquidity_score"})
 """What also rests on the past, or on the volume of a day."""
 _BEFORE_SNAPSHOT: Final = 1
+
+
+def compare_books(
+    instruments: Mapping[str, Instrument],
+    venue: Callable[..., Mapping[str, Any]],
+    actor: Callable[..., Any],
+) -> dict[str, Any]:
+    """Compare every book and its depth measures with the venue's, which pauses meanwhile.
+
+    `venue` takes a path, and a body to post; `actor` a symbol, the method to ask, and arguments.
+    """
+    equal, apart, wrong_measures = 0, [], {}
+    venue("/control/pause", {})
+    for symbol, instrument in instruments.items():
+        truth = venue(f"/control/book?symbol={instrument.venue_symbol}")
+        book = actor(symbol, "book", None, 10**6)
+        give_up = time.monotonic() + ARRIVAL_S
+        while book["sequence"] != truth["lastUpdateId"] and time.monotonic() < give_up:
+            time.sleep(0.1)
+            book = actor(symbol, "book", None, 10**6)
+        low, high = book["known_range"]
+        same = book["sequence"] == truth["lastUpdateId"] and (
+            levels_hash(book, low, high) == levels_hash(truth, low, high)
+        )
+        equal += same
+        if not same:
+            apart.append(symbol)
+        market = true_market(instrument, truth, book)
+        different = measures_apart(actor(symbol, "depth", None), market)
+        if different:
+            wrong_measures[symbol] = different
+    venue("/control/resume", {})
+    return {
+        "books": len(instruments),
+        "books_equal": equal,
+        "books_apart": apart,
+        "measures_apart": wrong_measures,
+    }
 
 
 def levels_hash(book: Mapping[str, Any], low: float, high: float) -> str:

@@ -26,7 +26,7 @@ from alphaplus.instruments import Instrument
 from alphaplus.kernels import ensure_compiled
 from alphaplus.venue.faults import FaultKind
 from alphaplus.venue.process import VenueProcess
-from benchmarks.chaos.books import levels_hash, measures_apart, true_market
+from benchmarks.chaos.books import compare_books
 from benchmarks.chaos.freshness import SILENT_GRACE_S, Hit, judge
 from benchmarks.chaos.plan import PER_MINUTE, Kill, Target, plan_kills
 from benchmarks.chaos.rows import compare_rows
@@ -67,7 +67,7 @@ class Chaos:
         self.say("starting Ray, the database and the fleet")
         self._system.start_head()
         self._system.submit()
-        self.instruments = asyncio.run(_instruments(self._venue.url))
+        self.instruments = asyncio.run(listed_instruments(self._venue.url))
         self.symbols = list(self.instruments)
         feeds = -(-len(self.symbols) // PER_FEED)
         self._feeds = symbols_of(feeds, self.symbols, PER_FEED)
@@ -97,7 +97,9 @@ class Chaos:
         self._until(watch.all_fresh, watch)
         freshness = watch.stop()
         self.say("comparing books, measures and positions")
-        compared = self._compare_books()
+        compared = compare_books(
+            self.instruments, self.venue, lambda s, *words: ask(names.symbol(s), *words)
+        )
         kept = self._positions() == positions
         return {
             "kills": dict(self.kills),
@@ -204,36 +206,6 @@ class Chaos:
             total.update(symbol["faults"])
         return dict(sorted(total.items()))
 
-    def _compare_books(self) -> dict[str, Any]:
-        equal, apart, wrong_measures = 0, [], {}
-        self.venue("/control/pause", {})
-        for symbol, instrument in self.instruments.items():
-            truth = self.venue(f"/control/book?symbol={instrument.venue_symbol}")
-            actor = names.symbol(symbol)
-            book = ask(actor, "book", None, 10**6)
-            give_up = time.monotonic() + 20
-            while book["sequence"] != truth["lastUpdateId"] and time.monotonic() < give_up:
-                time.sleep(0.1)
-                book = ask(actor, "book", None, 10**6)
-            low, high = book["known_range"]
-            same = book["sequence"] == truth["lastUpdateId"] and (
-                levels_hash(book, low, high) == levels_hash(truth, low, high)
-            )
-            equal += same
-            if not same:
-                apart.append(symbol)
-            market = true_market(instrument, truth, book)
-            different = measures_apart(ask(actor, "depth", None), market)
-            if different:
-                wrong_measures[symbol] = different
-        self.venue("/control/resume", {})
-        return {
-            "books": len(self.instruments),
-            "books_equal": equal,
-            "books_apart": apart,
-            "measures_apart": wrong_measures,
-        }
-
     def _set_positions(self) -> list[tuple[str, float, float]]:
         known = [item for item in POSITIONS if item["symbol"] in self.symbols]
         ask(names.portfolio(), "set_positions", known, 100_000.0)
@@ -274,7 +246,7 @@ class Chaos:
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", file=sys.stderr, flush=True)
 
 
-async def _instruments(url: str) -> dict[str, Instrument]:
+async def listed_instruments(url: str) -> dict[str, Instrument]:
     client = history_client("binance", (), base_url=url)
     try:
         return await client.instruments(())

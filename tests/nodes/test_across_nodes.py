@@ -1,0 +1,55 @@
+"""A feed and its symbols on machines of their own, one of which dies."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.nodes.namespaces import Scenario, cluster_of_machines, why_not
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def hosts(told: dict[str, Any]) -> dict[str, str]:
+    """Return the host that each actor listens on."""
+    return {
+        name: address.removeprefix("tcp://").rpartition(":")[0]
+        for name, (address, _) in told["endpoints"].items()
+    }
+
+
+@pytest.mark.timeout(400)
+def test_streams_cross_machines_and_follow_a_symbol_to_another(tmp_path_factory: Any) -> None:
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    with (
+        tempfile.TemporaryDirectory(prefix="ap-") as folder,
+        cluster_of_machines() as cluster,
+    ):
+        Path(folder).chmod(0o755)  # the database may run as another user
+        first = cluster.add_worker()
+        scenario = Scenario("tests.nodes.scenario", cluster.address, folder)
+        try:
+            before = scenario.read()
+            second = cluster.add_worker()
+            cluster.workers[first].kill()
+            scenario.go_on()
+            after, end = scenario.read(), scenario.read()
+        finally:
+            scenario.stop()
+    symbols = {name for name in hosts(before) if name.startswith("symbol:")}
+    head = cluster.address.rpartition(":")[0]
+    assert len(symbols) == 2
+    assert hosts(before) == {"portfolio:main": head, **dict.fromkeys(symbols, first)}
+    assert before["right"]
+    assert before["holes"] == 0
+    assert before["stranger_sent"] == 0
+    assert hosts(after) == {"portfolio:main": head, **dict.fromkeys(symbols, second)}
+    for name in symbols:
+        assert before["endpoints"][name][1] != after["endpoints"][name][1]
+    assert after["right"]
+    rows = end["rows"]
+    assert rows["accepted"] > 500
+    assert {rows[name] for name in ("missing", "duplicated", "different")} == {0}
