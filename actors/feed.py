@@ -9,21 +9,20 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 import orjson
 import ray
 
 from actors import names
 from actors.environment import set_up_actor_logging
-from actors.feed_history import PAGE_ROWS, FeedHistory, HistoryOptions
+from actors.feed_history import PAGE_ROWS, FeedHistory
+from actors.feed_options import FeedOptions
 from actors.node import this_node
 from actors.process_load import ProcessLoad
-from alphaplus.config import Settings
-from alphaplus.errors import FeedError
+from alphaplus.errors import FeedError, UnknownSymbol
 from alphaplus.feeds.capture import RawRecorder
 from alphaplus.feeds.connection import Route, VenueConnection
 from alphaplus.feeds.market_feed import FeedOutput, MarketFeed
@@ -37,47 +36,10 @@ log = logging.getLogger(__name__)
 PUMP_EVERY_S: Final = 0.002
 TELL_EVERY_S: Final = 1.0
 RESTING_S: Final = 0.05
+LEAVE_TIMEOUT_S: Final = 5.0
+"""How long a symbol that leaves may take what was received of it."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedOptions:
-    """What a feed needs of the settings."""
-
-    exchange: str
-    symbols: tuple[str, ...]
-    streams: tuple[str, ...]
-    url: str | None
-    snapshot_limit: int
-    open_interest_poll_s: float
-    volume_poll_s: float
-    flush_s: float
-    max_buffered_frames: int
-    max_backlog_events: int
-    silent_after_s: float
-    record_dir: Path | None
-    history: HistoryOptions
-    log_level: str
-
-    @classmethod
-    def from_settings(cls, settings: Settings, url: str | None) -> Self:
-        """Pick the fields; `url` is the address of a local venue, None for the exchange."""
-        feeds = settings.feeds
-        return cls(
-            exchange=feeds.exchange,
-            symbols=feeds.symbols,
-            streams=feeds.streams,
-            url=url,
-            snapshot_limit=feeds.snapshot_limit,
-            open_interest_poll_s=feeds.open_interest_poll_s,
-            volume_poll_s=feeds.volume_poll_s,
-            flush_s=feeds.flush_ms / 1e3,
-            max_buffered_frames=feeds.max_buffered_frames,
-            max_backlog_events=settings.streams.max_backlog_events,
-            silent_after_s=feeds.silent_after_s,
-            record_dir=feeds.record_dir,
-            history=HistoryOptions.from_settings(settings),
-            log_level=settings.log.level,
-        )
+Fetch = Callable[[str], Awaitable[bytes]]
 
 
 class Feed:
@@ -99,9 +61,11 @@ class Feed:
         self._life = secrets.token_hex(8)
         self._load = ProcessLoad()
         self._connection: VenueConnection | None = None
-        self._feed = MarketFeed([])
+        self._feed = MarketFeed([], max_buffered=options.max_buffered_frames)
         self._index: dict[str, int] = {}
         self._senders: list[EventSender] = []
+        self._left: Counter[str] = Counter()
+        """What was counted of symbols that are sent no longer."""
         self._board: LatestSender | None = None
         self._recorder: RawRecorder | None = None
         self._rows: RowSender | None = None
@@ -120,33 +84,40 @@ class Feed:
         """Return what names this life of the actor; proof that it lives."""
         return self._life
 
-    async def instruments(self) -> list[Instrument]:
-        """Ask the venue for the instruments of the wanted symbols (none wanted: all).
+    async def listed(self) -> list[Instrument]:
+        """Ask the venue for all instruments of the market that the settings' symbols are of.
 
-        Raises UnknownSymbol, ConfigError or FeedDisconnected, each with what to do.
+        Raises ConfigError, UnknownSymbol (malformed) or FeedDisconnected, each with what to do.
         """
-        connection = self._connect(self._options.symbols)
+        connection = self._connection or self._connect(self._options.symbols)
         try:
-            instruments = list((await connection.load_markets()).values())
+            instruments = list((await connection.look_up()).values())
         finally:
-            await connection.close()
+            if connection is not self._connection:
+                await connection.close()
         self._spawn(self._warm_up())  # while the symbols' actors start
         return instruments
 
     async def start(self, board: Endpoint, routes: Mapping[str, Endpoint], store: Endpoint) -> str:
-        """Subscribe to the symbols of `routes` and send their events there, history to `store`.
+        """Send the events of the symbols of `routes` there, and of no others; history to `store`.
 
-        Raises FeedError where the venue does not list its markets; it may then be called again.
+        May be called again, with others: who is new is subscribed; who is missing is no longer,
+        once its actor has taken what was on its way. Raises FeedError where the venue does not
+        list a symbol or does not answer; it may then be called again.
         """
         board, store = board.seen_from(self._node), store.seen_from(self._node)
+        routes = {symbol: endpoint.seen_from(self._node) for symbol, endpoint in routes.items()}
         async with self._starting:
-            if self._connection is None:
-                await self._begin(board, routes, store)
-            else:
+            if self._connection is not None:
                 assert self._board is not None
                 assert self._rows is not None
-                self._board.reconnect(board)
-                self._rows.reconnect(store)
+                if self._board.endpoint != board:
+                    self._board.reconnect(board)
+                if self._rows.endpoint != store:
+                    self._rows.reconnect(store)
+                await self._follow(routes)
+            elif routes:
+                await self._begin(board, routes, store)
         return self._life
 
     async def _begin(
@@ -155,74 +126,120 @@ class Feed:
         options = self._options
         connection = self._connect(tuple(routes))
         try:
-            instruments = list((await connection.load_markets()).values())
+            instruments = await connection.load_markets()
             await self._warm_up()
         except BaseException:
             await connection.close()
             raise
         self._connection = connection
         self._board = LatestSender(board, name=self._name, keys=self._keys)
-        self._feed = MarketFeed(instruments, max_buffered=options.max_buffered_frames)
-        self._index = {item.symbol: at for at, item in enumerate(instruments)}
-        self._senders = [
-            EventSender(
-                routes[item.symbol].seen_from(self._node),
-                name=self._name,
-                exchange=item.exchange,
-                keys=self._keys,
-                max_backlog_events=options.max_backlog_events,
-            )
-            for item in instruments
-        ]
+        self._rows = RowSender(store, name=self._name, keys=self._keys)
         if options.record_dir is not None:
             self._recorder = RawRecorder(options.record_dir, options.exchange)
-        self._spawn(self._connection.run())
-        self._spawn(self._pump())
-        self._spawn(self._tell())
-        self._spawn(
-            self._poll(
-                instruments,
-                options.volume_poll_s,
-                self._connection.fetch_day_volume,
-                "volume of 24 hours",
-                at_once=True,
-            )
-        )
-        if any(item.kind is not InstrumentKind.SPOT for item in instruments):
-            self._spawn(
-                self._poll(
-                    instruments,
-                    options.open_interest_poll_s,
-                    self._connection.fetch_open_interest,
-                    "open interest",
-                )
-            )
-        self._rows = RowSender(store, name=self._name, keys=self._keys)
         history = options.history
-        client = self._connection.history(
+        client = connection.history(
             pause_s=history.pause_s,
             page_rows=PAGE_ROWS,
             api_key=history.api_key,
             api_secret=history.api_secret,
         )
         self._history = FeedHistory(
-            self._name, client, instruments, history, self._rows, clock=self._clock
+            self._name, client, list(instruments.values()), history, self._rows, clock=self._clock
         )
+        self._take_up(instruments, routes)
+        self._spawn(connection.run())
+        self._spawn(self._pump())
+        self._spawn(self._tell())
+        volume_s, interest_s = options.volume_poll_s, options.open_interest_poll_s
+        self._spawn(self._poll(volume_s, connection.fetch_day_volume, "volume of 24 hours"))
+        self._spawn(self._poll(interest_s, connection.fetch_open_interest, "open interest", True))
         self._history_task = self._spawn(self._history.run())
+
+    async def _follow(self, routes: Mapping[str, Endpoint]) -> None:
+        """Bring what is sent in line with `routes`."""
+        assert self._connection is not None
+        gone = [symbol for symbol in self._index if symbol not in routes]
+        if gone:
+            await self._leave(gone)
+        for symbol, at in self._index.items():
+            if self._senders[at].endpoint != routes[symbol]:
+                self._reroute(symbol, routes[symbol])
+        new = [symbol for symbol in routes if symbol not in self._index]
+        if new:
+            found = await self._connection.look_up(new)
+            self._take_up(found, routes)
+            self._connection.subscribe(found)
+
+    def _take_up(
+        self, instruments: Mapping[str, Instrument], routes: Mapping[str, Endpoint]
+    ) -> None:
+        """Know more symbols, before their first frame comes."""
+        self._senders += [
+            EventSender(
+                routes[symbol],
+                name=self._name,
+                exchange=item.exchange,
+                keys=self._keys,
+                max_backlog_events=self._options.max_backlog_events,
+            )
+            for symbol, item in instruments.items()
+        ]
+        self._set_instruments([*self._feed.instruments, *instruments.values()])
+        assert self._connection is not None
+        fetch = self._connection.fetch_day_volume
+        self._spawn(self._ask_all(list(instruments.values()), fetch, "volume of 24 hours"))
+
+    async def _leave(self, symbols: Collection[str]) -> None:
+        """Subscribe to symbols no longer, and hand over what was received of them."""
+        assert self._connection is not None
+        await self._connection.unsubscribe(symbols)
+        self._flush()
+        leaving = [self._senders[self._index[symbol]] for symbol in symbols]
+        give_up = time.monotonic() + LEAVE_TIMEOUT_S
+        while any(not sender.pump() for sender in leaving):
+            if time.monotonic() > give_up:
+                log.error("%s: who leaves has not taken its last events", self._name)
+                break
+            await asyncio.sleep(PUMP_EVERY_S)
+        await asyncio.sleep(RESTING_S)  # the last messages cross the sockets
+        self._left += Counter(self._counters(symbols))
+        keep = [at for symbol, at in self._index.items() if symbol not in symbols]
+        self._senders = [self._senders[at] for at in keep]
+        self._set_instruments([self._feed.instruments[at] for at in keep])
+        for sender in leaving:
+            sender.close()
+
+    def _set_instruments(self, instruments: Sequence[Instrument]) -> None:
+        self._feed.set_instruments(instruments)
+        self._index = {item.symbol: at for at, item in enumerate(instruments)}
+        if self._history is not None:
+            self._history.follow(instruments)
 
     async def tiers(self, symbols: list[str]) -> TierBook:
         """Return the leverage tiers of symbols; raises FeedError or ConfigError with what to do."""
-        assert self._history is not None
+        if self._history is None:
+            raise FeedError(f"Expected {self._name} to send symbols before it asks for tiers.")
         return await self._history.tiers(symbols)
 
     async def route(self, symbol: str, endpoint: Endpoint) -> None:
-        """Send a symbol's events to its actor's new life, beginning with a snapshot."""
+        """Send a symbol's events to its actor's new life, beginning with a snapshot.
+
+        Raises UnknownSymbol while it is not among those that are sent.
+        """
+        async with self._starting:
+            if symbol not in self._index:
+                raise UnknownSymbol(f"Expected a symbol that {self._name} sends, was {symbol}.")
+            self._reroute(symbol, endpoint.seen_from(self._node))
+
+    def _reroute(self, symbol: str, endpoint: Endpoint) -> None:
         index = self._index[symbol]
-        self._senders[index].reconnect(endpoint.seen_from(self._node))
+        self._senders[index].reconnect(endpoint)
         self._forward(self._feed.resync(index, self._clock()))
 
     async def resync(self, exchange: str, symbol: str) -> None:
-        """Start a symbol's book again from a snapshot."""
+        """Start a symbol's book again from a snapshot; one that has left needs none."""
+        if symbol not in self._index:
+            return
         told = {"symbol": symbol}
         log.info("%s: %s:%s asks for a snapshot", self._name, exchange, symbol, extra=told)
         self._forward(self._feed.resync(self._index[symbol], self._clock()))
@@ -252,7 +269,7 @@ class Feed:
         times = os.times()
         return {
             "name": self._name,
-            **self._counters(),
+            **self._all_counters(),
             "rows_sent": 0 if self._history is None else self._history.rows_sent,
             "pid": os.getpid(),
             "cpu_s": times.user + times.system,
@@ -305,7 +322,7 @@ class Feed:
         log.warning("%s: lost %s: %s", self._name, route, reason)
         if route.carries_depth and not self._stopped:
             self._flush()
-            lost = [self._index[symbol] for symbol in route.symbols]
+            lost = [self._index[s] for s in route.symbols if s in self._index]
             self._forward(self._feed.on_disconnect(self._clock(), lost))
 
     def _flush(self) -> None:
@@ -322,56 +339,62 @@ class Feed:
             if not self._senders[batch.instrument].send(batch.events):
                 self._forward(self._feed.resync(batch.instrument, self._clock()))
         for wanted in output.wanted:
-            self._spawn(self._fetch_snapshot(wanted.instrument))
+            self._spawn(self._fetch_snapshot(self._feed.instruments[wanted.instrument]))
         for letter in output.dead_letters:
             log.warning("%s: unusable frame (%s)", self._name, letter.reason.name)
 
-    async def _fetch_snapshot(self, index: int) -> None:
+    async def _fetch_snapshot(self, instrument: Instrument) -> None:
         assert self._connection is not None
-        instrument = self._feed.instruments[index]
         try:
             payload = await self._connection.fetch_snapshot(
                 instrument.symbol, self._options.snapshot_limit
             )
         except FeedError as error:
-            if not self._stopped:
+            if not self._stopped and instrument.symbol in self._index:
                 told = {"symbol": instrument.symbol}
                 log.error(
                     "%s: no snapshot of %s: %s", self._name, instrument.symbol, error, extra=told
                 )
             return
         self._flush()  # updates received before the snapshot are to be seen before it
+        index = self._index.get(instrument.symbol)
+        if index is None:  # it has left meanwhile
+            return
         ts_recv = self._clock()
         if self._recorder is not None:
             self._recorder.write_snapshot(instrument.venue_symbol, payload, ts_recv)
         self._forward(self._feed.on_snapshot(index, payload, ts_recv))
 
     async def _poll(
-        self,
-        instruments: Sequence[Instrument],
-        period_s: float,
-        fetch: Callable[[str], Awaitable[bytes]],
-        what: str,
-        *,
-        at_once: bool = False,
+        self, period_s: float, fetch: Fetch, what: str, contracts_only: bool = False
     ) -> None:
-        """Ask for every instrument once per period, evenly spread over it.
-
-        `at_once`: the first time one after the other.
-        """
-        pause_s = 0.0 if at_once else period_s / len(instruments)
+        """Ask for every instrument once per period, evenly spread over it."""
         while True:
-            for item in instruments:
-                await asyncio.sleep(pause_s)
-                try:
-                    payload = await fetch(item.symbol)
-                except FeedError as error:
-                    if self._stopped:
-                        return
-                    log.warning("%s: no %s of %s: %s", self._name, what, item.symbol, error)
-                    continue
-                self._on_frame(payload, self._clock())
-            pause_s = period_s / len(instruments)
+            asked = [
+                item
+                for item in self._feed.instruments
+                if not (contracts_only and item.kind is InstrumentKind.SPOT)
+            ]
+            if not asked:
+                await asyncio.sleep(period_s)
+            await self._ask_all(asked, fetch, what, pause_s=period_s / max(len(asked), 1))
+
+    async def _ask_all(
+        self, asked: Sequence[Instrument], fetch: Fetch, what: str, *, pause_s: float = 0.0
+    ) -> None:
+        """Ask for one instrument after the other, with a pause before each."""
+        for item in asked:
+            await asyncio.sleep(pause_s)
+            if item.symbol not in self._index:
+                continue
+            try:
+                payload = await fetch(item.symbol)
+            except FeedError as error:
+                if self._stopped:
+                    return
+                log.warning("%s: no %s of %s: %s", self._name, what, item.symbol, error)
+                continue
+            self._on_frame(payload, self._clock())
 
     async def _pump(self) -> None:
         """Give waiting events another try; sleeps long while nothing waits."""
@@ -387,19 +410,27 @@ class Feed:
     async def _tell(self) -> None:
         assert self._board is not None
         while True:
-            self._board.send(f"{names.COUNTERS}{self._name}", orjson.dumps(self._counters()))
+            self._board.send(f"{names.COUNTERS}{self._name}", orjson.dumps(self._all_counters()))
             self._board.send(f"{names.LOADS}{self._name}", orjson.dumps(self._told_load()))
             await asyncio.sleep(TELL_EVERY_S)
 
-    def _counters(self) -> dict[str, int]:
-        """Return what only the feed knows; the symbols count the rest."""
-        books = [self._feed.instrument_counters(at) for at in range(len(self._feed.instruments))]
+    def _counters(self, symbols: Collection[str]) -> dict[str, int]:
+        """Return what only the feed knows of symbols; their actors count the rest."""
+        places = [self._index[symbol] for symbol in symbols]
+        books = [self._feed.instrument_counters(at) for at in places]
         return {
-            "bad_frames": sum(b.bad_frames for b in books)
-            + self._feed.counters.unattributed_bad_frames,
+            "bad_frames": sum(b.bad_frames for b in books),
             "dropped_frames": sum(b.dropped_frames for b in books),
-            "dropped_events": sum(sender.counters.dropped for sender in self._senders),
+            "dropped_events": sum(self._senders[at].counters.dropped for at in places),
             "duplicate_frames": sum(b.duplicates for b in books),
+        }
+
+    def _all_counters(self) -> dict[str, int]:
+        """Return the counters of all symbols that were ever sent, and of the connection."""
+        counted = {name: n + self._left[name] for name, n in self._counters(self._index).items()}
+        counted["bad_frames"] += self._feed.counters.unattributed_bad_frames
+        return {
+            **counted,
             "reconnects": 0 if self._connection is None else self._connection.counters.reconnects,
             "rate_limited": 0
             if self._connection is None

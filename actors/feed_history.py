@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,7 +88,9 @@ class FeedHistory:
         self.rows_sent = 0
         self._name = name
         self._client = client
-        self._instruments = instruments
+        self._instruments = tuple(instruments)
+        self._new: list[Instrument] = []
+        self._has_new = asyncio.Event()
         self._options = options
         self._rows = rows
         self._clock = clock
@@ -97,18 +100,35 @@ class FeedHistory:
         """Load the history and keep it up, until cancelled."""
         if not self._options.days:
             return
+        due = 0
         while True:
-            await self.load()
-            step = self._options.step_ns
-            await asyncio.sleep((step - self._clock() % step) / 1e9 + SETTLE_S)
+            self._has_new.clear()
+            new, self._new = self._new, []
+            now, step = self._clock(), self._options.step_ns
+            if now >= due:  # a candle has closed
+                due = now - now % step + step + int(SETTLE_S * 1e9)
+                await self.load()
+            else:
+                await self.load(new)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(due - self._clock(), 0) / 1e9):
+                    await self._has_new.wait()
 
-    async def load(self) -> None:
-        """Ask for everything since the last time: candles of all symbols first."""
-        contracts = [i for i in self._instruments if i.kind is not InstrumentKind.SPOT]
+    def follow(self, instruments: Sequence[Instrument]) -> None:
+        """Ask for these from now on, for those that are new at once."""
+        self._new += [item for item in instruments if item not in self._instruments]
+        self._instruments = tuple(instruments)
+        if self._new:
+            self._has_new.set()
+
+    async def load(self, instruments: Sequence[Instrument] | None = None) -> None:
+        """Ask for everything since the last time, of all or of some: candles first."""
+        asked = tuple(self._instruments if instruments is None else instruments)
+        contracts = [i for i in asked if i.kind is not InstrumentKind.SPOT]
         perpetuals = [i for i in contracts if i.kind is InstrumentKind.PERPETUAL]
         before = self.rows_sent
         for what, wanted in (
-            ("candles", self._instruments),
+            ("candles", asked),
             ("funding", perpetuals),
             ("open interest", contracts),
         ):

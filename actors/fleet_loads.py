@@ -45,6 +45,12 @@ class FleetLoads:
         self._recent[market] = total.since(self._latencies.get(market))
         self._latencies[market] = total
 
+    def forget(self, actor: str, market: str) -> None:
+        """Forget an actor that has left, and the market that it kept."""
+        self._told.pop(actor, None)
+        self._latencies.pop(market, None)
+        self._recent.pop(market, None)
+
     @property
     def latencies(self) -> Mapping[str, LatencyHistogram]:
         """All latencies of each market since its actor began to measure."""

@@ -10,13 +10,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from actors.desk_archive import DeskArchive
+from actors.desk_archive import Curve, DeskArchive, Records
 from alphaplus.errors import RiskError, StorageError
+from alphaplus.instruments import Instrument
 from alphaplus.leverage.tiers import TierBook
 from alphaplus.portfolio.account_records import account_records
 from alphaplus.portfolio.desk import RiskDesk
@@ -69,6 +70,8 @@ class LiveDesk:
         self._archive_lock = threading.Lock()  # taken before `_lock` by who needs both
         self._restored = False
         self._set_here: set[str] = set()
+        self._refused: dict[str, tuple[Records, Curve]] = {}
+        """Portfolios in the database that could not be restored: markets that are not watched."""
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
 
     def start(self) -> None:
@@ -106,6 +109,27 @@ class LiveDesk:
     def saved(self, portfolio_id: str) -> bool:
         """Say whether a portfolio, as it is now, would survive a restart."""
         return self._archive.saved(portfolio_id)
+
+    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Watch these markets; portfolios that could not be restored without them are now."""
+        with self._archive_lock:
+            self.change(lambda desk: desk.set_instruments(instruments))
+            refused, self._refused = self._refused, {}
+            with self._lock:
+                self._take_up(refused)
+
+    def release(self, symbols: Collection[str]) -> dict[str, list[str]]:
+        """Watch symbols no longer, unless one is held: then nothing changes.
+
+        Returns the portfolios that hold each of them.
+        """
+        with self._lock:
+            holders = self._desk.holders(symbols)
+            if not holders:
+                left = self._desk.board.instruments.values()
+                self._desk.set_instruments([item for item in left if item.symbol not in symbols])
+                self._reports.clear()
+            return holders
 
     def set_tiers(self, exchange: str, book: TierBook) -> None:
         """Take the tiers of an exchange."""
@@ -183,15 +207,21 @@ class LiveDesk:
                 log.error("portfolios are not restored yet: %s", error)
                 return
             with self._lock:
-                for name in found.keys() - self._set_here:
-                    try:
-                        self._desk.set_accounts(name, found[name])
-                    except RiskError as error:  # it stays in the database as it is
-                        log.error("portfolio %s cannot be restored: %s", name, error)
-                        continue
-                    self._desk.restore_equity(name, *curves[name])
-                self._reports.clear()
+                self._take_up({name: (found[name], curves[name]) for name in found})
             self._restored = True
+
+    def _take_up(self, portfolios: Mapping[str, tuple[Records, Curve]]) -> None:
+        """Let portfolios hold what they held; what was set in this life stands."""
+        for name in portfolios.keys() - self._set_here:
+            records, curve = portfolios[name]
+            try:
+                self._desk.set_accounts(name, records)
+            except RiskError as error:  # it stays in the database as it is
+                log.error("portfolio %s cannot be restored: %s", name, error)
+                self._refused[name] = records, curve
+                continue
+            self._desk.restore_equity(name, *curve)
+        self._reports.clear()
 
     def _reload(self, dsn: str) -> None:
         """Read histories and tiers; while the database is away the ones before stand."""

@@ -52,6 +52,15 @@ def member(name: str) -> ActorHandle[Any]:
     return _find(name)
 
 
+def is_taken(name: str) -> bool:
+    """Say whether an actor has a name of the fleet, be it one that still starts or ends."""
+    try:
+        _find(name)
+    except LookupError:
+        return False
+    return True
+
+
 def _find(name: str) -> ActorHandle[Any]:
     try:
         return ray.get_actor(name, namespace=NAMESPACE)

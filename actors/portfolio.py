@@ -59,6 +59,10 @@ class PortfolioRisk:
         self._states: dict[str, np.void] = {
             item.key: _unheard(item) for item in instruments
         }  # a symbol that has not spoken yet is on the board, as stale
+        self._left = dict.fromkeys(COUNTERS, 0)
+        """What symbols that were watched have counted."""
+        self._strays = 0
+        """Values of symbols that are not watched: they have just left."""
         self._loads = FleetLoads()
         self._load = ProcessLoad()
         self._counters: dict[str, dict[str, Any]] = {}
@@ -76,6 +80,28 @@ class PortfolioRisk:
     def ready(self) -> Endpoint:
         """Return where states are sent to; proof that the actor lives."""
         return self._receiver.endpoint
+
+    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Watch these symbols from now on; those that are new are stale until they speak."""
+        self._desk.set_instruments(instruments)
+        wanted = {item.key: item for item in instruments}
+        with self._lock:
+            for key in self._states.keys() - wanted.keys():
+                self._drop(key)
+            for key in wanted.keys() - self._states.keys():
+                self._states[key] = _unheard(wanted[key])
+
+    def release(self, symbols: list[str]) -> dict[str, list[str]]:
+        """Watch symbols no longer, all of them or, if a portfolio holds one, none.
+
+        Returns the portfolios that hold each; what still comes of those that left is ignored.
+        """
+        holders = self._desk.release(symbols)
+        if not holders:
+            with self._lock:
+                for key in [k for k in self._states if k.partition(":")[2] in symbols]:
+                    self._drop(key)
+        return holders
 
     def board(self) -> list[dict[str, Any]]:
         """Return one summary per exchange and symbol."""
@@ -149,7 +175,9 @@ class PortfolioRisk:
             states = list(self._states.values())
             latencies = list(self._loads.latencies.values())
             counters = list(self._counters.values())
-        total: dict[str, Any] = {name: sum(int(s[name]) for s in states) for name in COUNTERS}
+        total: dict[str, Any] = {
+            name: self._left[name] + sum(int(s[name]) for s in states) for name in COUNTERS
+        }
         for name, value in ((n, v) for found in counters for n, v in found.items()):
             total[name] = total.get(name, 0) + value
         merged = sum(latencies, LatencyHistogram())
@@ -158,6 +186,7 @@ class PortfolioRisk:
         fresh = {} if oldest is None else {name: oldest[name] for name in FRESHNESS}
         return {
             "symbols": len(states),
+            "strays": self._strays,
             "stale_symbols": sum(bool(item["stale"]) for item in board),
             **total,
             "p50_ms": milliseconds(merged, 50),
@@ -240,6 +269,9 @@ class PortfolioRisk:
     def _take(self, value: LatestValue) -> None:
         kind, _, key = value.key.partition("/")
         with self._lock:
+            if self._is_stray(f"{kind}/", key):
+                self._strays += 1
+                return
             self._heard[value.sender] = self._clock()
             if f"{kind}/" == names.STATE:
                 self._states[key] = np.frombuffer(value.payload, dtype=STATE)[0]
@@ -254,6 +286,25 @@ class PortfolioRisk:
                 self._counters[key] = orjson.loads(value.payload)
             else:
                 log.warning("unknown value %r on the board's stream", value.key)
+
+    def _is_stray(self, kind: str, key: str) -> bool:
+        """Whether a value is of a symbol that is not watched."""
+        if kind in (names.STATE, names.RISK, names.LATENCIES):
+            return key not in self._states
+        prefix = names.symbol_name("")
+        if kind == names.LOADS and key.startswith(prefix):
+            symbol = key.removeprefix(prefix)
+            return not any(known.partition(":")[2] == symbol for known in self._states)
+        return False
+
+    def _drop(self, key: str) -> None:
+        """Forget a market that is watched no longer, except for what it has counted."""
+        state = self._states.pop(key)
+        for name in COUNTERS:
+            self._left[name] += int(state[name])
+        actor = names.symbol_name(key.partition(":")[2])
+        self._loads.forget(actor, key)
+        self._heard.pop(actor, None)
 
 
 def _unheard(instrument: Instrument) -> np.void:

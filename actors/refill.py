@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 
 from ray.exceptions import RayError
 
 from actors.members import FleetMembers
-from alphaplus.instruments import Instrument
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +17,8 @@ class Refill:
     are read from the database.
     """
 
-    def __init__(self, instruments: Sequence[Instrument], fleet: FleetMembers, count: int) -> None:
+    def __init__(self, fleet: FleetMembers, count: int) -> None:
         """`count` is how many rows of a table an actor keeps."""
-        self._exchanges: dict[str, list[str]] = {}
-        for item in instruments:
-            self._exchanges.setdefault(item.symbol, []).append(item.exchange)
         self._fleet = fleet
         self._count = count
         self._one_by_one = asyncio.Lock()
@@ -42,13 +37,17 @@ class Refill:
             task.cancel()
 
     async def _run(self, symbol: str) -> None:
-        member = self._fleet.symbols[symbol]
-        store = self._fleet.stores[member.store].handle
         async with self._one_by_one:
-            for exchange in self._exchanges[symbol]:
-                try:
-                    stored = store.newest.remote(exchange, symbol, self._count)
-                    await member.handle.refill.remote(stored)
-                except RayError as error:
-                    cause = getattr(error, "cause", None) or error
-                    log.warning("%s:%s begins without its newest rows: %s", exchange, symbol, cause)
+            fleet = self._fleet
+            member, instrument = fleet.symbols.get(symbol), fleet.instruments.get(symbol)
+            if member is None or instrument is None:  # it has left meanwhile
+                return
+            exchange = instrument.exchange
+            try:
+                stored = fleet.stores[member.store].handle.newest.remote(
+                    exchange, symbol, self._count
+                )
+                await member.handle.refill.remote(stored)
+            except RayError as error:
+                cause = getattr(error, "cause", None) or error
+                log.warning("%s:%s begins without its newest rows: %s", exchange, symbol, cause)

@@ -49,10 +49,23 @@ class Repairs:
     async def round(self) -> None:
         """Begin to repair whoever needs it; raises nothing that a later round may mend."""
         for name in await self._suspects() | self._unjoined:
-            if name not in self._tasks:
+            if name not in self._tasks and self._is_member(name):
                 task = asyncio.create_task(self._repaired(name), name=f"repair {name}")
                 self._tasks[name] = task
                 task.add_done_callback(self._forget)
+
+    async def leave(self, name: str) -> None:
+        """Repair a member no longer, as it is to end; what is under way is given up."""
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self._unjoined.discard(name)
+        self._unrouted.discard(name.removeprefix(names.symbol_name("")))
+
+    def suspect(self, name: str) -> None:
+        """Have a member joined again in the next round, as it may have missed something."""
+        self._unjoined.add(name)
 
     async def settle(self) -> None:
         """Wait for the repairs under way."""
@@ -75,6 +88,9 @@ class Repairs:
         }
         try:
             board = await in_time(fleet.portfolio.handle.ready.remote())
+            if board != fleet.portfolio.life or names.PORTFOLIO in self._unjoined:
+                await fleet.join_board()  # a new life begins with the symbols of the start
+                self._unjoined.discard(names.PORTFOLIO)
             heard: dict[str, int] = await in_time(fleet.portfolio.handle.heard.remote())
         except (RayError, TimeoutError) as error:
             log.warning("%s does not answer: %s", names.PORTFOLIO, _first_line(error))
@@ -95,13 +111,18 @@ class Repairs:
             self._unjoined.add(name)
             log.warning("%s is not back yet: %s", name, _first_line(error))
 
+    def _is_member(self, name: str) -> bool:
+        fleet = self._fleet
+        symbol = name.removeprefix(names.symbol_name(""))
+        return name in fleet.stores or name in fleet.feeds or symbol in fleet.symbols
+
     def _repair(self, name: str) -> Coroutine[Any, Any, None]:
         fleet = self._fleet
         if name in fleet.stores:
             return self._repair_store(name, fleet.stores[name])
         if name in fleet.feeds:
             return self._repair_feed(name, fleet.feeds[name])
-        symbol = next(s for s in fleet.symbols if names.symbol_name(s) == name)
+        symbol = name.removeprefix(names.symbol_name(""))
         return self._repair_symbol(name, symbol, fleet.symbols[symbol])
 
     async def _repair_store(self, name: str, store: Member) -> None:
@@ -128,16 +149,8 @@ class Repairs:
                 self._on_new_symbol(symbol)
         if was_unjoined:
             await self._fleet.join_symbol(member)
-        if symbol in self._unrouted:
-            await self._route(symbol, member)
-
-    async def _route(self, symbol: str, member: Member) -> None:
-        """Have the feed of a symbol send to its new life."""
-        life = member.life
-        for feed in self._fleet.feeds.values():
-            if symbol in feed.symbols:
-                await in_time(feed.handle.route.remote(symbol, life))
-        self._unrouted.discard(symbol)
+        if symbol in self._unrouted and await self._fleet.route(symbol) == member.life:
+            self._unrouted.discard(symbol)
 
     async def _repair_feed(self, name: str, feed: FeedMember) -> None:
         was_unjoined = name in self._unjoined
@@ -149,7 +162,8 @@ class Repairs:
         routes = await self._fleet.join_feed(feed)
         if is_new:
             self._say(name)
-            known = {s for s, life in routes.items() if self._fleet.symbols[s].life == life}
+            symbols = self._fleet.symbols
+            known = {s for s, life in routes.items() if s in symbols and symbols[s].life == life}
             self._unrouted -= known
 
     def _forget(self, task: asyncio.Task[None]) -> None:

@@ -265,6 +265,7 @@ class Symbol:
                 "starting_latencies": starting.to_bytes(),
                 "rows_sent": self._rows_sent,
                 "latest_bytes": sum(venue.latest.nbytes for venue in self._venues.values()),
+                "rows_unacked": 0 if self._store is None else self._store.unacked,
                 "rows_refused": sum(venue.refused_rows for venue in self._venues.values()),
                 "holes": self._receiver.counters.holes,
                 "failure": None if self._failure is None else repr(self._failure),

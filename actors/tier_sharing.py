@@ -1,7 +1,7 @@
 """Leverage tiers from a feed to everyone who reckons with them: the portfolio and each symbol.
 
-A plain class of the supervisor. It asks at the start and then at a pace; whoever is started
-again gets the last tiers again.
+A plain class of the supervisor. It asks at the start, when symbols were added, and at a pace;
+whoever is started again gets the last tiers again.
 """
 
 import asyncio
@@ -32,7 +32,8 @@ class TierSharing:
         self._exchange = exchange
         self._poll_s = poll_s
         self._clock = clock
-        self._due = 0.0
+        self._due = self._retry = 0.0
+        self._asked: set[str] = set()
         self._book: TierBook | None = None
         self._has: dict[str, Any] = {}  # name: the life that was told
 
@@ -40,7 +41,9 @@ class TierSharing:
         """Share until cancelled; members have a `handle` and a `life`."""
         while True:
             try:
-                if self._clock() >= self._due:
+                if self._clock() >= self._due or (
+                    symbols.keys() - self._asked and self._clock() >= self._retry
+                ):
                     await self.ask(ask, symbols)
                 await self.share(portfolio, symbols)
             except (RayActorError, TimeoutError) as error:
@@ -49,14 +52,17 @@ class TierSharing:
 
     async def ask(self, ask: Ask, symbols: Mapping[str, Any]) -> None:
         """Ask for the tiers of all symbols; without an answer they stay as they are."""
-        self._due = self._clock() + RETRY_S
+        wanted = list(symbols)
+        self._due = self._retry = self._clock() + RETRY_S
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
-                book = await ask(list(symbols))
+                book = await ask(wanted)
         except RayTaskError as error:
             log.error("no leverage tiers: %s", getattr(error, "cause", error))
             return
         self._due = self._clock() + self._poll_s
+        self._retry = self._clock()
+        self._asked = set(wanted)
         if self._book is None or book.hash != self._book.hash:
             self._book, self._has = book, {}
             log.info("leverage tiers of %d symbols", len(book))
@@ -69,7 +75,9 @@ class TierSharing:
             async with asyncio.timeout(HAND_TIMEOUT_S):
                 await portfolio.handle.set_tiers.remote(self._exchange, self._book)
             self._has[""] = portfolio.life
-        for symbol, member in symbols.items():
+        for symbol, member in list(symbols.items()):  # they come and go meanwhile
+            if symbol not in self._asked:
+                continue
             if self._has.get(symbol) == member.life:
                 continue
             try:

@@ -20,6 +20,7 @@ from alphaplus.errors import (
     UnknownSymbol,
 )
 from alphaplus.leverage.command import margin
+from alphaplus.local.symbols import app as symbols_app
 
 app = typer.Typer(
     name="alphaplus",
@@ -32,6 +33,7 @@ config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
+app.add_typer(symbols_app, name="symbols")
 app.command()(margin)
 
 ConfigFile = Annotated[
@@ -128,11 +130,16 @@ def top(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per look.")] = False,
 ) -> None:
     """Watch a running fleet: lag, rate, batch, drops, backlog, CPU and memory of each market."""
+    from alphaplus.local.api import address
     from alphaplus.local.top import top as watch
 
-    serve = load_settings(config).serve
-    address = (url or f"http://{serve.host}:{serve.port}").rstrip("/")
-    watch(address, once=once, as_json=json, sort=sort, interval_s=interval)
+    watch(
+        address(load_settings(config).serve, url),
+        once=once,
+        as_json=json,
+        sort=sort,
+        interval_s=interval,
+    )
 
 
 @app.command()

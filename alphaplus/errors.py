@@ -8,6 +8,7 @@ AlphaPlusError
 │   ├── SequenceGap      an update is missing
 │   ├── FeedDisconnected the connection to the venue is gone
 │   └── UnknownSymbol    the venue, or the fleet, has no such symbol
+├── FleetConflict        the fleet, as it is now, cannot do what it is told
 ├── UnknownMeasure       the measure is not among those that are taken
 ├── StreamClosed         a stream between processes is gone
 ├── StaleBook            the book is not in step with the venue
@@ -68,6 +69,10 @@ class FeedDisconnected(FeedError):
 
 class UnknownSymbol(FeedError):
     """The venue, or the fleet, has no such symbol."""
+
+
+class FleetConflict(AlphaPlusError):
+    """The fleet, as it is now, cannot do what it is told; nothing was changed."""
 
 
 class UnknownMeasure(AlphaPlusError):

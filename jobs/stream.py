@@ -111,8 +111,11 @@ def _start_fleet(supervisor: Any, stop: threading.Event) -> None:
     while not stop.is_set():
         ready, _ = ray.wait([started], timeout=POLL_S)
         if ready:
-            symbols = ray.get(started)["symbols"]
+            found = ray.get(started)
+            symbols, pending = found["symbols"], found["pending"]
             log.info("watching %d symbols: %s", len(symbols), ", ".join(symbols))
+            for symbol, reason in pending.items():
+                log.warning("%s is pending: %s", symbol, reason)
             return
 
 
@@ -175,8 +178,8 @@ def _wait(supervisor: Any, stop: threading.Event, end: float) -> None:
 
 
 def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, Any]:
-    """Make one flat object of everyone's reports."""
-    symbols = report["symbols"]
+    """Make one flat object of everyone's reports, of symbols that left meanwhile too."""
+    symbols = [*report["symbols"], *report.get("left", [])]
     states = [state for item in symbols for state in item["states"]]
     total = np.concatenate(states) if states else np.zeros(0, dtype=STATE)
     latencies = _merged(item["latencies"] for item in symbols)
@@ -187,7 +190,8 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
     fleet = [*symbols, *feeds, *stores, report["portfolio"], report.get("supervisor", {})]
     times = os.times()
     return {
-        "symbols": len(symbols),
+        "symbols": len(report["symbols"]),
+        "symbols_left": len(symbols) - len(report["symbols"]),
         "messages": counts["messages"],
         "level_updates": counts["level_updates"],
         "trades": counts["trades"],
@@ -215,7 +219,7 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
             1,
         ),
         "repairs": report.get("repairs", 0),
-        "book_hash": {item["symbol"]: item["book_hash"] for item in symbols},
+        "book_hash": {item["symbol"]: item["book_hash"] for item in report["symbols"]},
         "cpu_s_by_role": {
             "feeds": round(sum(item["cpu_s"] for item in feeds), 2),
             "symbols": round(sum(item["cpu_s"] for item in symbols), 2),

@@ -24,6 +24,7 @@ from serve.guard import Guard
 from serve.history_view import HistoryView
 from serve.routes import fleet as fleet_routes
 from serve.routes import (
+    fleet_symbols,
     history,
     leverage,
     liquidations,
@@ -86,6 +87,7 @@ def create_app(
         stress,
         history,
         fleet_routes,
+        fleet_symbols,
     ):
         app.include_router(routes.router)
     pages.install(app)

@@ -19,6 +19,7 @@ from alphaplus.errors import (
 )
 from serve import problems
 from serve.risk_fleet import RiskFleet
+from serve.symbols_fleet import SymbolsFleet
 
 if TYPE_CHECKING:
     from alphaplus.portfolio.stress_inputs import StressInputs
@@ -36,7 +37,7 @@ class FleetUnavailable(AlphaPlusError):
     """The actor that knows the answer is starting, restarting, gone or too slow."""
 
 
-class Fleet(RiskFleet, Protocol):
+class Fleet(RiskFleet, SymbolsFleet, Protocol):
     """The questions that HTTP puts to the actors.
 
     Every method raises FleetUnavailable if its actor cannot answer now. Those that take a

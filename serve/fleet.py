@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 2.0
 """An actor answers within milliseconds, or it is in trouble."""
+COMMAND_TIMEOUT_S: Final = 30.0
+"""A command waits for the exchange to list its symbols, and for the database."""
 
 
 class RayFleet:
@@ -136,11 +138,27 @@ class RayFleet:
 
     async def database(self) -> str:
         """Ask the supervisor, which was told at the start."""
-        try:
-            dsn: str = await self._ask(names.SUPERVISOR, names.supervisor, "database")
-        except LookupError as error:
-            raise _not_running() from error
+        dsn: str = await self._supervisor("database")
         return dsn
+
+    async def watched_symbols(self) -> list[Record]:
+        """Ask the supervisor."""
+        states: list[Record] = await self._supervisor("symbols")
+        return states
+
+    async def add_symbols(self, symbols: list[str]) -> list[Record]:
+        """Tell the supervisor."""
+        states: list[Record] = await self._supervisor(
+            "add_symbols", symbols, timeout_s=COMMAND_TIMEOUT_S
+        )
+        return states
+
+    async def remove_symbols(self, symbols: list[str]) -> list[Record]:
+        """Tell the supervisor."""
+        states: list[Record] = await self._supervisor(
+            "remove_symbols", symbols, timeout_s=COMMAND_TIMEOUT_S
+        )
+        return states
 
     async def latest(
         self, symbol: str, exchange: str | None, table: str, count: int
@@ -167,25 +185,44 @@ class RayFleet:
         except LookupError as error:
             raise _not_running() from error
 
+    async def _supervisor(self, method: str, *args: Any, timeout_s: float | None = None) -> Any:
+        try:
+            return await self._ask(
+                names.SUPERVISOR, names.supervisor, method, *args, timeout_s=timeout_s
+            )
+        except LookupError as error:
+            raise _not_running() from error
+
     async def _ask(
-        self, name: str, find: Callable[[], ActorHandle[Any]], method: str, *args: Any
+        self,
+        name: str,
+        find: Callable[[], ActorHandle[Any]],
+        method: str,
+        *args: Any,
+        timeout_s: float | None = None,
     ) -> Any:
         """Call one method of one actor; raises LookupError if the name is not taken."""
+        patience_s = timeout_s or self._timeout_s
         try:
-            return await self._call(name, find, method, *args)
+            return await self._call(name, find, method, args, patience_s)
         except ActorDiedError:
             self._handles.pop(name, None)
         try:
-            return await self._call(name, find, method, *args)
+            return await self._call(name, find, method, args, patience_s)
         except ActorDiedError as error:
             self._handles.pop(name, None)
             raise _unavailable(name, "is being replaced") from error
 
     async def _call(
-        self, name: str, find: Callable[[], ActorHandle[Any]], method: str, *args: Any
+        self,
+        name: str,
+        find: Callable[[], ActorHandle[Any]],
+        method: str,
+        args: tuple[Any, ...],
+        timeout_s: float,
     ) -> Any:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 handle = self._handles.get(name)
                 if handle is None:  # a look-up waits for the cluster's head, so not on the loop
                     handle = self._handles[name] = await asyncio.to_thread(find)
@@ -202,7 +239,7 @@ class RayFleet:
         except PendingCallsLimitExceeded as error:
             raise _unavailable(name, "has too many questions waiting") from error
         except (TimeoutError, GetTimeoutError) as error:
-            raise _unavailable(name, f"gave no answer within {self._timeout_s:g} s") from error
+            raise _unavailable(name, f"gave no answer within {timeout_s:g} s") from error
 
 
 def living_nodes() -> list[Record]:

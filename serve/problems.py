@@ -13,6 +13,7 @@ not-acceptable            406  the Accept header names no format there is
 method-not-allowed        405  the path exists, the method does not
 body-too-large            413  the request body is above the limit
 invalid-request           422  a parameter or a field is wrong
+fleet-conflict            409  the fleet, as it is now, cannot do what it is told
 malformed-body            400  the body cannot be parsed at all
 overloaded                429  too many requests at once; Retry-After
 stale-book                503  the book is stale, and fresh_only or a fill was asked
@@ -43,6 +44,7 @@ _PHRASES: Final = {
     "greater_than_equal": "to be at least {ge:g}",
     "greater_than": "to be above {gt:g}",
     "less_than_equal": "to be at most {le:g}",
+    "too_short": "to hold at least {min_length}",
     "too_long": "to hold at most {max_length}",
     "string_too_long": "to have at most {max_length} characters",
     "finite_number": "to be a finite number",
@@ -101,6 +103,16 @@ def unknown_symbol(symbol: str, closest: str | None) -> Problem:
     hint = f"did you mean {closest}?" if closest else "see /v1/symbols for those that are."
     detail = f"The symbol {shown(symbol)} is not watched; {hint}"
     return Problem("unknown-symbol", 404, detail, extra={"closest": closest})
+
+
+def not_listed(detail: str) -> Problem:
+    """A command names a symbol that the venue does not list, or that is not watched."""
+    return Problem("unknown-symbol", 404, detail)
+
+
+def conflict(detail: str) -> Problem:
+    """A command that the fleet, as it is now, cannot follow; nothing was changed."""
+    return Problem("fleet-conflict", 409, detail)
 
 
 def unknown_exchange(symbol: str, exchange: str, listed: Sequence[str]) -> Problem:

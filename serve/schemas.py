@@ -348,6 +348,7 @@ def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     meaning = {
         404: "Unknown symbol, measure, portfolio, position or table",
         406: "No format of the Accept header can be given",
+        409: "The fleet, as it is now, cannot do what it is told",
         413: "Body too large",
         422: "Invalid request",
         429: "Too many requests; see Retry-After",

@@ -1,9 +1,9 @@
 """A live connection to Binance: ccxt's sockets and requests, our frames, clocks and patience.
 
-`VenueConnection` keeps a set of symbols subscribed until it is closed. Every market-data frame
-goes to `on_frame` as the bytes that came with the time they were received; nothing is parsed
-on the way. Symbols share sockets: a *route* is what one socket carries, and routes live and
-die on their own.
+`VenueConnection` keeps symbols subscribed until it is closed; they may come and go. Every
+market-data frame goes to `on_frame` as the bytes that came with the time they were received;
+nothing is parsed on the way. Symbols share sockets: a *route* is what one socket carries, and
+routes live and die on their own.
 
 A route is lost when its socket closes or fails, when a subscription is refused, or when it
 has been silent for `silent_after_s` although its streams never rest. It is then dialled again
@@ -14,8 +14,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import ccxt
@@ -184,6 +184,9 @@ class VenueConnection:
         self._exchange.opened = self._socket_opened
         self._exchange.limited = self._was_limited
         self._sockets: dict[str, _Socket] = {}
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._failed: asyncio.Future[None] | None = None
+        """What a callback raised; None until `run` begins."""
         self._requests: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
         self._idle = asyncio.Event()
@@ -194,28 +197,52 @@ class VenueConnection:
 
         Raises UnknownSymbol with the closest name, FeedDisconnected if the venue does not answer.
         """
+        self.instruments = await self.look_up(self._symbols)
+        return self.instruments
+
+    async def look_up(self, symbols: Sequence[str] = ()) -> dict[str, Instrument]:
+        """Ask the venue for instruments, those it listed since included; none named: all.
+
+        Raises as `load_markets`, and ConfigError for symbols of another market.
+        """
+        if client_id(self._exchange_name, symbols) != self._client_id and symbols:
+            raise ConfigError(
+                f"Expected symbols of the market that is open ({self._client_id}), "
+                f"was {symbols[0]}; watch it with a fleet of its own."
+            )
         markets = await self._until_closed(self._ask_markets())
         mode = self._exchange.precisionMode
         listed = instruments_from_markets(markets.values(), self._exchange_name, mode)
-        self.instruments = select_instruments(listed, self._symbols)
-        return self.instruments
+        return select_instruments(listed, symbols)
+
+    def subscribe(self, instruments: Mapping[str, Instrument]) -> None:
+        """Subscribe to more instruments while `run` runs, on sockets of their own."""
+        self.instruments |= instruments
+        self._open(tuple(instruments))
+
+    async def unsubscribe(self, symbols: Collection[str]) -> None:
+        """Carry these symbols no longer; the others on their sockets do not notice."""
+        left = {name: self.instruments.pop(name) for name in symbols if name in self.instruments}
+        for socket in list(self._sockets.values()):
+            gone = [left[name] for name in socket.route.symbols if name in left]
+            if gone:
+                await self._shrink(socket, gone)
 
     async def run(self) -> None:
         """Keep everything subscribed until `close`; raises what a callback raised."""
         if not self.instruments:
             await self.load_markets()
         self._idle.clear()
-        self._sockets = {socket.address: socket for socket in self._plan()}
-        keepers = [asyncio.create_task(self._keep(socket)) for socket in self._sockets.values()]
+        failed = self._failed = asyncio.get_running_loop().create_future()
+        self._open(tuple(self.instruments))
         closing = asyncio.create_task(self._closing.wait())
         try:
-            await asyncio.wait([closing, *keepers], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([closing, failed], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _cancel(closing, *keepers)
+            await _cancel(closing, *self._keepers.values())
             self._idle.set()
-        for keeper in keepers:
-            if not keeper.cancelled():
-                keeper.result()
+        if failed.done():
+            failed.result()
 
     async def close(self) -> None:
         """End `run` and all requests, close every socket; nothing is left running."""
@@ -276,7 +303,7 @@ class VenueConnection:
     async def _ask_markets(self) -> dict[str, Any]:
         for failures in range(1, MARKET_ATTEMPTS + 1):
             try:
-                return dict(await self._exchange.load_markets())
+                return dict(await self._exchange.load_markets(True))
             except ccxt.OperationFailed as error:
                 reason = reason_of(error)
             except ccxt.BaseError as error:
@@ -342,7 +369,47 @@ class VenueConnection:
         except KeyError:
             raise UnknownSymbol(f"Expected a symbol of this connection, was {symbol}.") from None
 
-    def _plan(self) -> Iterator[_Socket]:
+    def _open(self, symbols: tuple[str, ...]) -> None:
+        for socket in self._plan(symbols):
+            self._sockets[socket.address] = socket
+            self._begin_keeping(socket)
+
+    def _begin_keeping(self, socket: _Socket) -> None:
+        keeper = asyncio.create_task(self._keep(socket), name=f"keep {socket.address}")
+        self._keepers[socket.address] = keeper
+        keeper.add_done_callback(self._fail_with)
+
+    def _fail_with(self, keeper: asyncio.Task[None]) -> None:
+        """End `run` with what a keeper raised; keepers end in no other way by themselves."""
+        error = None if keeper.cancelled() else keeper.exception()
+        if error is not None and self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)
+
+    async def _shrink(self, socket: _Socket, gone: Sequence[Instrument]) -> None:
+        """Take instruments off a socket: the venue is told, a socket with no others is closed."""
+        names = {item.symbol for item in gone}
+        rest = tuple(name for name in socket.route.symbols if name not in names)
+        if rest:
+            socket.route = replace(socket.route, symbols=rest)
+            # dialled again it carries the rest, at the same address
+            number = socket.address.rpartition("/")[2]
+            self._exchange.socket_numbers[",".join(self._ccxt_symbols(rest))] = number
+            client = self._exchange.made.get(socket.address)
+            if socket.is_open and client is not None:
+                begins = [f"{item.venue_symbol.lower()}@" for item in gone]
+                telling = asyncio.create_task(client.unsubscribe(begins))
+                await asyncio.wait([telling])  # the socket's own: it ends with the socket
+                if not telling.cancelled():
+                    telling.result()
+                return
+        await _cancel(self._keepers.pop(socket.address))
+        if rest:
+            self._begin_keeping(socket)
+            return
+        del self._sockets[socket.address]
+        self._exchange.forget(socket.address)
+
+    def _plan(self, symbols: tuple[str, ...]) -> Iterator[_Socket]:
         """Lay the streams out on sockets: by the venue's address, and by its limit."""
         exchange = self._exchange
         kind = exchange.options["fetchMarkets"]["types"][0]
@@ -351,7 +418,6 @@ class VenueConnection:
             category = exchange.get_future_ws_category(CHANNELS[stream])
             by_address.setdefault(exchange.get_ws_url(kind, category), []).append(stream)
         size = STREAMS_PER_SOCKET // max(len(streams) for streams in by_address.values())
-        symbols = tuple(self.instruments)
         for start in range(0, len(symbols), size):
             chunk = symbols[start : start + size]
             number = exchange.stream(kind, "::" + ",".join(self._ccxt_symbols(chunk)))

@@ -337,14 +337,24 @@ class MarketFeed:
         self, instruments: Sequence[Instrument], *, max_buffered: int = DEFAULT_MAX_BUFFERED
     ) -> None:
         """Start with unsynchronised books; `max_buffered` changes wait for each snapshot."""
-        self.instruments = tuple(instruments)
+        self.instruments: tuple[Instrument, ...] = ()
         self.counters = FeedCounters()
+        self._max_buffered = max_buffered
+        self._books: list[_Book] = []
+        self.set_instruments(instruments)
+
+    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Follow these from now on, by their new places; the books of those that stay go on."""
+        known = dict(zip(self.instruments, self._books, strict=True))
+        self.instruments = tuple(instruments)
         self._decoder = FrameDecoder(self.instruments)
         self._day_volumes = DayVolumes(self.instruments)
         self._books = [
-            _Book(index, instrument, max_buffered)
-            for index, instrument in enumerate(self.instruments)
+            known.get(item) or _Book(index, item, self._max_buffered)
+            for index, item in enumerate(self.instruments)
         ]
+        for index, book in enumerate(self._books):
+            book.index = index
 
     def warm(self) -> None:
         """Run the decoder once, so that it is not compiled while frames wait."""

@@ -13,7 +13,9 @@ its own requests. The seams, all of ccxt 4.5.90:
 
 import asyncio
 import importlib
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -32,12 +34,17 @@ MAX_FRAME_BYTES: Final = 10 * 1024 * 1024
 REQUESTS_PER_SECOND: Final = 4.0
 """On one socket. Binance closes a socket after 5 (spot) or 10 (futures) a second."""
 
+UNSUBSCRIBE_ID: Final = 10**9
+"""Beyond the numbers that ccxt gives its requests."""
+
 CLOSE_TIMEOUT_S: Final = 1.0
 RETRY_AFTER_S: Final = 5.0
 """How long to hold back where a venue says "too many" but not for how long."""
 
 BUDGET_SHARE: Final = 0.95
 """Share of the venue's request weight that we plan to use."""
+
+_log = logging.getLogger(__name__)
 
 
 class FrameClient(Client):  # type: ignore[misc]  # ccxt has no types
@@ -49,6 +56,7 @@ class FrameClient(Client):  # type: ignore[misc]  # ccxt has no types
         """Set what a converted ccxt client does not have."""
         self.deliver = deliver
         self.throttle = self._pace
+        self._subscribed: list[str] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._next_request = 0.0
         self._is_closing = False
@@ -85,6 +93,27 @@ class FrameClient(Client):  # type: ignore[misc]  # ccxt has no types
             max_msg_size=MAX_FRAME_BYTES,
             decode_text=False,
         ).__aenter__()
+
+    async def send(self, message: Any) -> Any:
+        """Send a request, and remember what it subscribes to."""
+        if isinstance(message, dict) and message.get("method") == "SUBSCRIBE":
+            self._subscribed += message["params"]
+        return await super().send(message)
+
+    async def unsubscribe(self, beginnings: Iterable[str]) -> None:
+        """End the subscriptions whose names begin like this, those on their way included.
+
+        A socket that closes meanwhile has nothing to end.
+        """
+        try:
+            await self._pace()  # after every request that waits, so that it covers them
+            ended = [name for name in self._subscribed if name.startswith(tuple(beginnings))]
+            self._subscribed = [name for name in self._subscribed if name not in ended]
+            if ended:
+                request = {"method": "UNSUBSCRIBE", "params": ended, "id": UNSUBSCRIBE_ID}
+                await super().send(request)
+        except (OSError, ccxt.NetworkError) as error:
+            _log.info("%s: closed before it was unsubscribed: %s", self.url, error)
 
     def receive_loop(self) -> None:
         """Start the one task that reads the socket."""
@@ -149,7 +178,9 @@ class FrameExchange:
     """Called with status and seconds when the venue says that too much was asked."""
     made: dict[str, FrameClient]
     """Every socket's client until it is taken out to be closed: ccxt forgets those that fail."""
-    socket_numbers: dict[str, int]
+    socket_numbers: dict[str, str]
+    """By the symbols that a socket carries."""
+    numbers: Iterator[int]
 
     def client(self, url: str) -> Any:
         """Return the socket's client; ccxt names its class in a global, so we convert it."""
@@ -163,7 +194,15 @@ class FrameExchange:
     def stream(self, kind: str, subscription_hash: str, count: int = 1) -> str:
         """Number the sockets by the symbols they carry (the hash is `topic::symbol,symbol`)."""
         symbols = subscription_hash.partition("::")[2]
-        return str(self.socket_numbers.setdefault(symbols, len(self.socket_numbers)))
+        if symbols not in self.socket_numbers:
+            self.socket_numbers[symbols] = str(next(self.numbers))
+        return self.socket_numbers[symbols]
+
+    def forget(self, address: str) -> None:
+        """Take up nothing again of a socket that is closed for good."""
+        self.deliveries.pop(address, None)
+        number = address.rpartition("/")[2]
+        self.socket_numbers = {k: n for k, n in self.socket_numbers.items() if n != number}
 
     def on_connected(self, client: Any, message: Any = None) -> None:
         """Tell that a socket has opened."""
@@ -225,6 +264,7 @@ def frame_exchange(ccxt_id: str, base_url: str | None, keep_alive_s: float) -> A
     exchange.deliveries = {}
     exchange.made = {}
     exchange.socket_numbers = {}
+    exchange.numbers = count()
     exchange.streaming["keepAlive"] = int(keep_alive_s * 1000)
     if base_url is not None:
         exchange.urls["api"] = rebase(exchange.urls["api"], base_url)

@@ -3,8 +3,6 @@
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any, Final
@@ -14,11 +12,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from alphaplus.errors import AlphaPlusError, ConfigError
+from alphaplus.errors import ConfigError
+from alphaplus.local.api import call
 
 Load = Mapping[str, Any]
 
-TIMEOUT_S: Final = 5.0
 MARGIN_LINES: Final = 12
 """Lines of the terminal that are not markets."""
 LEAST_ROWS: Final = 5
@@ -65,24 +63,7 @@ def top(url: str, *, once: bool, as_json: bool, sort: str, interval_s: float) ->
 
 def fetch(url: str) -> dict[str, Any]:
     """Ask the API at `url` for the load; raises AlphaPlusError with what to do."""
-    try:
-        with urllib.request.urlopen(f"{url}/v1/fleet/load", timeout=TIMEOUT_S) as answer:
-            return dict(json.load(answer))
-    except urllib.error.HTTPError as error:
-        raise AlphaPlusError(_problem(url, error)) from error
-    except (OSError, ValueError) as error:
-        raise AlphaPlusError(
-            f"Expected the API at {url}, was: {error}. Start it with 'alphaplus up', "
-            "or name another with --url."
-        ) from error
-
-
-def _problem(url: str, error: urllib.error.HTTPError) -> str:
-    """Return the API's own sentence if it gave one."""
-    try:
-        return str(json.load(error)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"Expected the load from {url}, was HTTP {error.code}; is this AlphaPlus?"
+    return call(url, "/v1/fleet/load")
 
 
 def with_rates(now: Load, before: Load) -> list[dict[str, Any]]:

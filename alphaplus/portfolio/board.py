@@ -38,20 +38,32 @@ class MarketBoard:
     """Rows by market (`exchange:symbol`); the clock is an argument."""
 
     def __init__(self, instruments: Iterable[Instrument], *, stale_after_ms: float) -> None:
-        self.instruments = {item.key: item for item in instruments}
+        self.instruments: dict[str, Instrument] = {}
         self._stale_after_ns = int(stale_after_ms * 1e6)
-        self._states = {key: _blank(blank_state(), item) for key, item in self.instruments.items()}
-        self._risks = {
-            key: _blank(blank_market_risk(), item) for key, item in self.instruments.items()
-        }
+        self._states: dict[str, np.void] = {}
+        self._risks: dict[str, np.void] = {}
+        self.set_instruments(instruments)
+
+    def set_instruments(self, instruments: Iterable[Instrument]) -> None:
+        """Watch these markets from now on; what is known of those that stay is kept."""
+        states, risks = self._states, self._risks
+        self.instruments = {item.key: item for item in instruments}
+        self._states, self._risks = {}, {}
+        for key, item in self.instruments.items():
+            self._states[key] = states[key] if key in states else _blank(blank_state(), item)
+            self._risks[key] = risks[key] if key in risks else _blank(blank_market_risk(), item)
 
     def take_state(self, row: np.void) -> None:
-        """Take a `STATE` row of one market."""
-        self._states[f"{row['exchange']}:{row['symbol']}"] = row
+        """Take a `STATE` row of one market; one that is not watched has just left."""
+        key = f"{row['exchange']}:{row['symbol']}"
+        if key in self.instruments:
+            self._states[key] = row
 
     def take_risk(self, row: np.void) -> None:
-        """Take a `MARKET_RISK` row of one market."""
-        self._risks[f"{row['exchange']}:{row['symbol']}"] = row
+        """Take a `MARKET_RISK` row of one market, as `take_state`."""
+        key = f"{row['exchange']}:{row['symbol']}"
+        if key in self.instruments:
+            self._risks[key] = row
 
     def state(self, key: str) -> np.void:
         """Return the newest state of a market that is watched."""

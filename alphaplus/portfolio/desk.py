@@ -5,7 +5,7 @@ answers questions at a time that the caller gives. Not safe for threads: its own
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -79,6 +79,28 @@ class RiskDesk:
     def take_risk(self, row: np.void) -> None:
         """Take a `MARKET_RISK` row of one market."""
         self.board.take_risk(row)
+
+    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Watch these markets from now on, and know those that a portfolio still holds."""
+        held = {
+            item.key: item.instrument
+            for portfolio_id in self._portfolios
+            for account in self.accounts(portfolio_id)
+            for item in account.positions
+        }
+        wanted = {item.key: item for item in instruments}
+        self.board.set_instruments((held | wanted).values())
+        self._reader.set_instruments(wanted.values())
+        self._rebuild()
+
+    def holders(self, symbols: Collection[str]) -> dict[str, list[str]]:
+        """Return which portfolios are valued by each of some symbols; none: left out."""
+        found: dict[str, list[str]] = {}
+        for portfolio_id, held in self._portfolios.items():
+            valued_by = {key.partition(":")[2] for key in held.markets}
+            for symbol in valued_by.intersection(symbols):
+                found.setdefault(symbol, []).append(portfolio_id)
+        return found
 
     def set_tiers(self, exchange: str, book: TierBook) -> None:
         """Take the leverage tiers of an exchange, in place of those before."""

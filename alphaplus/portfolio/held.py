@@ -69,7 +69,8 @@ class HeldPortfolio:
         }
         held = [item.key for account in accounts for item in account.positions]
         coins = [key for key in self._coins.values() if key is not None]
-        self._markets = tuple(dict.fromkeys((*held, *coins)))
+        self.markets = tuple(dict.fromkeys((*held, *coins)))
+        """Whose marks value the positions and the collateral."""
         self._ladders: dict[str, tuple[np.void, MarketLiquidity]] = {}
         self._engines: tuple[AccountMargins, ...] = ()
         self._slow: SlowInputs | None = None
@@ -83,9 +84,9 @@ class HeldPortfolio:
 
     def snapshot(self, now_ns: int, models: MarketModels, curve: Floats | None) -> Snapshot:
         """Return the portfolio at the marks of `now_ns`; `curve` is its past daily equity."""
-        board, marks = self._board, {k: self._board.mark(k, now_ns) for k in self._markets}
+        board, marks = self._board, {k: self._board.mark(k, now_ns) for k in self.markets}
         moment = Moment(
-            board=board, markets=self._markets, marks=marks, coins=self._coins, now_ns=now_ns
+            board=board, markets=self.markets, marks=marks, coins=self._coins, now_ns=now_ns
         )
         if not self._engines:
             self._engines = tuple(
@@ -97,7 +98,7 @@ class HeldPortfolio:
         )
         common = currency_of(states, self._settings.at_par)
         report = self._report(moment, states, models, common, curve)
-        markets = {key: self._liquidity_of(key, now_ns) for key in self._markets}
+        markets = {key: self._liquidity_of(key, now_ns) for key in self.markets}
         scorer = Scorer(markets, models, self._settings.score, band=self._settings.level_band)
         assert self._slow is not None  # made by the report
         return Snapshot(
@@ -119,7 +120,7 @@ class HeldPortfolio:
         curve: Floats | None,
     ) -> RiskReport:
         if self._slow is None or self._models is not models:
-            instruments = [self._board.instruments[key] for key in self._markets]
+            instruments = [self._board.instruments[key] for key in self.markets]
             self._slow, self._models = slow_inputs(self.accounts, instruments, models), models
         inputs = risk_inputs(
             moment, states, models, self._slow.inputs, common=common, equity_curve=curve

@@ -13,9 +13,14 @@ class AccountReader:
 
     def __init__(self, instruments: Iterable[Instrument], *, default_leverage: float) -> None:
         self._by_symbol: dict[str, dict[str, Instrument]] = {}
+        self._default_leverage = default_leverage
+        self.set_instruments(instruments)
+
+    def set_instruments(self, instruments: Iterable[Instrument]) -> None:
+        """Take accounts in these from now on."""
+        self._by_symbol = {}
         for item in instruments:
             self._by_symbol.setdefault(item.symbol, {})[item.exchange] = item
-        self._default_leverage = default_leverage
 
     def accounts(self, wanted: Sequence[Mapping[str, Any]]) -> tuple[Account, ...]:
         """Return the accounts of a portfolio, or raise RiskError for the first that is wrong.

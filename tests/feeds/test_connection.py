@@ -32,6 +32,7 @@ class Server:
         self.names = names
         self.sockets: dict[str, list[web.WebSocketResponse]] = {}
         self.subscribed: list[tuple[str, tuple[str, ...]]] = []
+        self.unsubscribed: list[tuple[str, tuple[str, ...]]] = []
         self.asked: list[str] = []
         self.failures: list[web.Response] = []
         """Answers to the next depth requests, instead of a snapshot."""
@@ -108,6 +109,10 @@ class Server:
         async for message in response:
             assert message.type is WSMsgType.TEXT
             asked = orjson.loads(message.data)
+            if asked["method"] == "UNSUBSCRIBE":
+                self.unsubscribed.append((request.path, tuple(asked["params"])))
+                await response.send_str(orjson.dumps({"result": None, "id": asked["id"]}).decode())
+                continue
             assert asked["method"] == "SUBSCRIBE"
             self.subscribed.append((request.path, tuple(asked["params"])))
             refusal = {"error": {"code": 2, "msg": "invalid stream"}, "id": asked["id"]}

@@ -71,6 +71,23 @@ def unknown_summary(symbol: str, exchange: str = "binance") -> Record:
     return blank | {"symbol": symbol, "exchange": exchange, "status": "connecting", "stale": True}
 
 
+def watched(symbol: str, **changes: Any) -> Record:
+    """Return where a symbol stands that runs."""
+    return {
+        "symbol": symbol,
+        "exchange": "binance",
+        "state": "running",
+        "detail": "",
+        "feed": "feed:binance:0",
+        **changes,
+    }
+
+
+PENDING: Record = {
+    "state": "pending",
+    "detail": "no node with 0.05 CPU and 130 MB free",
+    "feed": None,
+}
 FILL: Record = {
     "vwap": 57245.3,
     "slippage_bps": 0.03,
@@ -172,6 +189,19 @@ class FakeFleet:
         self.dsn: str | None = None
         self.rings = LatestOfMarket(100)
         self.asked: list[tuple[Any, ...]] = []
+
+    async def watched_symbols(self) -> list[Record]:
+        self._maybe_fail("watched_symbols")
+        return [watched(row["symbol"]) for row in self.rows]
+
+    async def add_symbols(self, symbols: list[str]) -> list[Record]:
+        self._maybe_fail("add_symbols", *symbols)
+        known = {row["symbol"] for row in self.rows}
+        return [watched(s, **({} if s in known else PENDING)) for s in symbols]
+
+    async def remove_symbols(self, symbols: list[str]) -> list[Record]:
+        self._maybe_fail("remove_symbols", *symbols)
+        return [watched(symbol, state="leaving") for symbol in symbols]
 
     async def board(self) -> list[Record]:
         self._maybe_fail("board")

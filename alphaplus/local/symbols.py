@@ -1,0 +1,111 @@
+"""`alphaplus symbols`: which symbols a running fleet watches, and telling it of more or fewer."""
+
+import json as jsons
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from alphaplus.config import load_settings
+from alphaplus.errors import AlphaPlusError
+from alphaplus.local.api import COMMAND_TIMEOUT_S, address, call
+
+PATH: Final = "/v1/fleet/symbols"
+LOOK_EVERY_S: Final = 1.0
+
+app = typer.Typer(
+    help="See and change which symbols a running fleet watches.", no_args_is_help=True
+)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="Settings file; default alphaplus.toml, if present.")
+]
+Url = Annotated[
+    str | None, typer.Option(help="Address of the API; default that of serve.host and port.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Symbols = Annotated[list[str], typer.Argument(help="Symbols such as BTC-USDT-PERP.")]
+WaitS = Annotated[
+    float | None, typer.Option("--wait", min=0, help="Wait so many seconds until it is done.")
+]
+
+
+@app.command("list")
+def list_symbols(config: ConfigFile = None, url: Url = None, json: AsJson = False) -> None:
+    """Say of every watched symbol where it stands, and why it does not run."""
+    _show(call(address(load_settings(config).serve, url), PATH), json)
+
+
+@app.command()
+def add(
+    symbols: Symbols,
+    config: ConfigFile = None,
+    url: Url = None,
+    wait: WaitS = None,
+    json: AsJson = False,
+) -> None:
+    """Watch more symbols; those that are watched already stay."""
+    api = address(load_settings(config).serve, url)
+    answer = call(api, PATH, method="PUT", body={"symbols": symbols}, timeout_s=COMMAND_TIMEOUT_S)
+    if wait is not None:
+        answer = await_states(
+            lambda: call(api, PATH),
+            symbols,
+            lambda states: all(states.get(symbol) == "running" for symbol in symbols),
+            wait,
+        )
+    _show(answer, json)
+
+
+@app.command()
+def remove(
+    symbols: Symbols,
+    config: ConfigFile = None,
+    url: Url = None,
+    wait: WaitS = None,
+    json: AsJson = False,
+) -> None:
+    """Watch symbols no longer: all of them or, if one cannot be removed, none."""
+    api = address(load_settings(config).serve, url)
+    names = quote(",".join(symbols), safe=",")
+    answer = call(api, f"{PATH}?symbols={names}", method="DELETE", timeout_s=COMMAND_TIMEOUT_S)
+    if wait is not None:
+        answer = await_states(lambda: call(api, PATH), symbols, lambda states: not states, wait)
+    _show(answer, json)
+
+
+def await_states(
+    ask: Callable[[], dict[str, Any]],
+    symbols: Sequence[str],
+    is_done: Callable[[dict[str, str]], bool],
+    wait_s: float,
+) -> dict[str, Any]:
+    """Ask until the states of `symbols` are as wanted; raises AlphaPlusError if they never are."""
+    give_up = time.monotonic() + wait_s
+    while True:
+        found = [item for item in ask()["symbols"] if item["symbol"] in symbols]
+        if is_done({item["symbol"]: item["state"] for item in found}):
+            return {"count": len(found), "symbols": found}
+        if time.monotonic() >= give_up:
+            rest = [f"{i['symbol']} is {i['state']} ({i['detail'] or 'no reason'})" for i in found]
+            raise AlphaPlusError(
+                f"Expected it to be done within {wait_s:g} s, was not: {'; '.join(rest)}."
+            )
+        time.sleep(LOOK_EVERY_S)
+
+
+def _show(answer: dict[str, Any], json: bool) -> None:
+    if json:
+        sys.stdout.write(jsons.dumps(answer) + "\n")
+        sys.stdout.flush()
+        return
+    table = Table("symbol", "state", "feed", "detail", box=None, pad_edge=False)
+    for item in answer["symbols"]:
+        table.add_row(item["symbol"], item["state"], item["feed"] or "", item["detail"])
+    Console().print(table)
