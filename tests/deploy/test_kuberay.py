@@ -100,11 +100,20 @@ def test_a_worker_holds_what_its_comment_says(name: str) -> None:
     numbers = {
         "symbol": SYMBOLS_A_WORKER,
         "feed": SYMBOLS_A_WORKER // 50,
-        "portfolio": 1,
-        "store": 1,
     }
     for resource, room in (("CPU", offered["CPU"]), ("memory", offered["memory"] - shared)):
         assert sum(count * wanted[role][resource] for role, count in numbers.items()) < room
+
+
+@BOTH
+def test_what_has_one_place_fits_the_head_on_which_the_job_runs(name: str) -> None:
+    (container,) = pods(name)[0]["containers"]
+    offered = 0.7 * quantity(container["resources"]["limits"]["memory"])  # Ray keeps the rest
+    wanted = {
+        role.role: role.resources["memory"] for role in demands(Fleet()) if role.role != "api"
+    }
+    assert wanted["store"] + wanted["portfolio"] < offered
+    assert "entrypointNumCpus" not in read("stream-job")["spec"], "it would run on a worker"
 
 
 @BOTH
@@ -134,12 +143,12 @@ def test_the_spool_outlives_the_pod(name: str) -> None:
     data_dir = re.search(r"ALPHAPLUS_STORAGE__DATA_DIR=(\S+)", image)
     assert data_dir
     claim = read("spool")
-    for pod in pods(name)[1:]:
-        volumes = {item["name"]: item for item in pod["volumes"]}
-        mounts = {item["mountPath"]: item["name"] for item in pod["containers"][0]["volumeMounts"]}
-        volume = volumes[mounts[data_dir[1]]]
-        assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
-    assert claim["spec"]["accessModes"] == ["ReadWriteMany"], "the store may start on any node"
+    head = pods(name)[0]
+    volumes = {item["name"]: item for item in head["volumes"]}
+    mounts = {item["mountPath"]: item["name"] for item in head["containers"][0]["volumeMounts"]}
+    volume = volumes[mounts[data_dir[1]]]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"], "the store stays on the head"
     spool_mb = load_settings(None, {}, {}).storage.max_spool_mb
     assert quantity(claim["spec"]["resources"]["requests"]["storage"]) > spool_mb * 1e6
 
