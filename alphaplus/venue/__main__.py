@@ -19,6 +19,7 @@ from alphaplus.venue.fault_schedule import PlannedFault, plan_faults, read_rates
 from alphaplus.venue.generated_source import GeneratedSource
 from alphaplus.venue.recording import read_recording
 from alphaplus.venue.server import VenueServer
+from alphaplus.venue.simulated_time import SimulatedTimeSource
 from alphaplus.venue.source import Source
 from alphaplus.venue.split_recording import split_recording
 
@@ -63,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--symbols", type=int, default=10, metavar="N")
     parser.add_argument("--speed", type=float, default=1.0, help="market seconds per second")
     parser.add_argument("--seed", type=int, default=7, help="of the generated market")
+    parser.add_argument(
+        "--begins-at",
+        type=int,
+        metavar="MS",
+        help="stamp a generated market's messages with its own time, from this one on",
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument(
@@ -90,6 +97,11 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("Expected --capture FILE with --source capture, was none.")
     if options.message_levels is not None and options.message_levels < 1:
         raise ConfigError(f"Expected --message-levels of 1 or more, was {options.message_levels}.")
+    if options.begins_at is not None and (options.source != "generated" or options.begins_at < 0):
+        raise ConfigError(
+            "Expected --begins-at of 0 or more with --source generated, "
+            f"was {options.begins_at} with {options.source}."
+        )
     if options.source == "generated" and options.message_levels is not None:
         raise ConfigError("Expected --source capture with --message-levels, was generated.")
     if options.source == "generated" and options.capture is not None:
@@ -97,6 +109,8 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _source(options: argparse.Namespace) -> Source:
+    if options.begins_at is not None:
+        return SimulatedTimeSource(options.symbols, options.seed, options.begins_at * 1_000_000)
     if options.source == "generated":
         return GeneratedSource(options.symbols, options.seed)
     recording = read_recording(options.capture)

@@ -1,0 +1,114 @@
+"""Windows of a saturated fleet, and when a burst is over."""
+
+import argparse
+
+import numpy as np
+import pytest
+
+from alphaplus.analysis.state import STATE
+from alphaplus.latency import LatencyHistogram
+from benchmarks.saturation.__main__ import _parts, is_right
+from benchmarks.saturation.windows import (
+    Reading,
+    Window,
+    reading,
+    recovery_s,
+    sustained,
+    windows,
+)
+
+
+def histogram(*milliseconds: float) -> LatencyHistogram:
+    found = LatencyHistogram()
+    for value in milliseconds:
+        found.record(int(value * 1e6))
+    return found
+
+
+def at(second: float, sent: int, processed: int, latencies: LatencyHistogram) -> Reading:
+    return Reading(
+        at_s=second,
+        sent=sent,
+        processed=processed,
+        levels=68 * processed,
+        latencies=latencies,
+        unsent_bytes=10 * sent,
+        backlog_events=sent - processed,
+    )
+
+
+def window(end: float, p99_ms: float | None, waiting: int = 0) -> Window:
+    return Window(
+        from_s=end - 1,
+        to_s=end,
+        sent_per_s=100.0,
+        processed_per_s=100.0,
+        levels_per_s=6800.0,
+        p50_ms=p99_ms,
+        p99_ms=p99_ms,
+        waiting=waiting,
+        unsent_bytes=0,
+        backlog_events=0,
+    )
+
+
+def test_windows_hold_what_happened_between_readings() -> None:
+    early, late = histogram(2.0), histogram(2.0, 30.0, 30.0)
+    first, second = windows(
+        [at(0, 105, 100, early), at(2, 305, 300, late), at(3, 605, 400, late)], idle=5
+    )
+    assert (first.sent_per_s, first.processed_per_s, first.levels_per_s) == (100, 100, 6800)
+    assert first.p50_ms == pytest.approx(30.0, rel=0.01)
+    assert first.waiting == 0
+    assert (second.sent_per_s, second.processed_per_s, second.waiting) == (300, 100, 200)
+    assert second.p99_ms is None
+
+
+def test_recovery_is_the_first_calm_window_that_stays_calm() -> None:
+    seen = [window(1, 50), window(2, 9), window(3, 50), window(4, 9), window(5, 8)]
+    assert recovery_s(seen, 0.5, 100) == 3.5
+    assert recovery_s(seen, 4.5, 100) == 0.5
+    assert recovery_s(seen[:3], 0.5, 100) is None
+
+
+@pytest.mark.parametrize("restless", [window(3, 10.0), window(3, None), window(3, 1.0, waiting=11)])
+def test_late_silent_and_waiting_windows_are_not_calm(restless: Window) -> None:
+    assert recovery_s([window(2, 1.0), restless], 1.0, 100) is None
+    assert recovery_s([restless, window(4, 1.0, waiting=10)], 1.0, 100) == 3.0
+
+
+def test_rates_are_means_over_time_and_backlogs_the_largest() -> None:
+    calm, late = histogram(2.0), histogram(2.0, 30.0)
+    found = sustained(
+        windows([at(0, 0, 0, calm), at(1, 100, 50, late), at(4, 100, 95, late)], idle=0)
+    )
+    assert found["messages_per_s"] == pytest.approx(95 / 4, abs=0.1)
+    assert found["offered_per_s"] == 25
+    assert found["most_waiting_messages"] == 50
+    assert found["worst_p99_ms"] == pytest.approx(30.0, rel=0.01)
+
+
+def test_a_reading_adds_up_all_symbols() -> None:
+    states = np.zeros(2, dtype=STATE)
+    states["messages"], states["level_updates"] = [3, 4], [30, 40]
+    reports = [
+        {"states": [states[:1]], "latencies": histogram(1.0).to_bytes()},
+        {"states": [states[1:]], "latencies": histogram(2.0, 3.0).to_bytes()},
+    ]
+    found = reading(7.5, {"messages": 9, "unsent_bytes": 2}, reports, backlog_events=1)
+    assert (found.at_s, found.sent, found.processed, found.levels) == (7.5, 9, 7, 70)
+    assert len(found.latencies) == 3
+
+
+def test_what_is_right_lost_nothing_and_came_back() -> None:
+    part = {"gaps": 0, "dropped_events": 0, "slow_clients": 0}
+    assert is_right({"recorded": part, "burst": {**part, "recovered_after_s": 6.0}})
+    assert not is_right({"burst": {**part, "recovered_after_s": None}})
+    assert not is_right({"recorded": {**part, "dropped_events": 1}})
+    assert not is_right({"recorded": {"failed": "no room"}})
+
+
+def test_parts_keep_their_order() -> None:
+    assert _parts("burst,one_level") == ("one_level", "burst")
+    with pytest.raises(argparse.ArgumentTypeError, match="'all'"):
+        _parts("all")
