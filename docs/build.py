@@ -1,4 +1,4 @@
-"""Write what is generated (command line, settings, metrics, dashboards, plots); check all links.
+"""Write what is generated (commands, settings, metrics, dashboards, scaling, plots); check links.
 
 python -m docs.build            # write
 python -m docs.build --check    # only say what is out of date
@@ -17,6 +17,7 @@ import typer
 from actors.metric_table import METRICS
 from alphaplus.cli import app
 from alphaplus.config import Section, Settings
+from benchmarks.capacity.page import scaling_tables
 from deploy import dashboards
 from docs import plots
 
@@ -76,6 +77,14 @@ def measures_page() -> str:
         heading = page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
         entries.append(f"- [{heading}](measures/{page.name})\n")
     return f"{before}{INDEX_BEGINS}\n{''.join(entries)}{INDEX_ENDS}{after}"
+
+
+def scaling_page() -> str:
+    """Return docs/scaling.md with its tables made anew from the measured points."""
+    path = ROOT / "docs" / "scaling.md"
+    before, _, rest = path.read_text(encoding="utf-8").partition(INDEX_BEGINS)
+    after = rest.partition(INDEX_ENDS)[2]
+    return f"{before}{INDEX_BEGINS}\n{scaling_tables()}{INDEX_ENDS}{after}"
 
 
 def monitoring_page() -> str:
@@ -151,6 +160,7 @@ def pages() -> list[tuple[Path, str]]:
         (ROOT / "docs" / "cli.md", command_page()),
         (ROOT / "docs" / "measures.md", measures_page()),
         (ROOT / "docs" / "monitoring.md", monitoring_page()),
+        (ROOT / "docs" / "scaling.md", scaling_page()),
         *grafana,
     ]
 

@@ -115,17 +115,22 @@ def sustained(seen: Sequence[Window]) -> dict[str, Any]:
 def reading(
     at_s: float, venue: Mapping[str, Any], reports: Sequence[Mapping[str, Any]], backlog_events: int
 ) -> Reading:
-    """Make a reading of the venue's state and the reports of all symbols."""
+    """Make a reading of the venue's state and the reports of all symbols.
+
+    Counted are changes of the book alone, as the venue plays nothing else; what feeds poll for
+    is left out.
+    """
     states = [state for report in reports for state in report["states"]]
+    latencies = sum(
+        (LatencyHistogram.from_bytes(report["book_latencies"]) for report in reports),
+        LatencyHistogram(),
+    )
     return Reading(
         at_s=at_s,
         sent=venue["messages"],
-        processed=sum(int(state["messages"].sum()) for state in states),
+        processed=len(latencies),
         levels=sum(int(state["level_updates"].sum()) for state in states),
-        latencies=sum(
-            (LatencyHistogram.from_bytes(report["latencies"]) for report in reports),
-            LatencyHistogram(),
-        ),
+        latencies=latencies,
         unsent_bytes=venue["unsent_bytes"],
         backlog_events=backlog_events,
     )

@@ -90,14 +90,14 @@ def test_rates_are_means_over_time_and_backlogs_the_largest() -> None:
 
 def test_a_reading_adds_up_all_symbols() -> None:
     states = np.zeros(2, dtype=STATE)
-    states["messages"], states["level_updates"] = [3, 4], [30, 40]
+    states["level_updates"] = [30, 40]
     reports = [
-        {"states": [states[:1]], "latencies": histogram(1.0).to_bytes()},
-        {"states": [states[1:]], "latencies": histogram(2.0, 3.0).to_bytes()},
+        {"states": [states[:1]], "book_latencies": histogram(1.0).to_bytes()},
+        {"states": [states[1:]], "book_latencies": histogram(2.0, 3.0).to_bytes()},
     ]
     found = reading(7.5, {"messages": 9, "unsent_bytes": 2}, reports, backlog_events=1)
-    assert (found.at_s, found.sent, found.processed, found.levels) == (7.5, 9, 7, 70)
-    assert len(found.latencies) == 3
+    assert (found.at_s, found.sent, found.processed, found.levels) == (7.5, 9, 3, 70)
+    assert found.latencies == histogram(1.0, 2.0, 3.0)
 
 
 def test_what_is_right_lost_nothing_and_came_back() -> None:
