@@ -25,6 +25,7 @@ CORES: Final[Mapping[str, tuple[str, ...]]] = {
     "supervisor": ("symbols", "one"),
     "serve": ("one", "symbols"),
     "job": ("one",),
+    "template": ("one",),
     "ray system": ("one", "symbols"),
     "venue": ("messages", "levels"),
 }
@@ -41,6 +42,7 @@ MEMORY: Final[Mapping[str, tuple[str, ...]]] = {
             "supervisor",
             "serve",
             "job",
+            "template",
             "ray system",
         )
     },

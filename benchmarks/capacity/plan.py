@@ -14,7 +14,8 @@ BYTES_PER_ROW: Final = {"levels": (241.0, 2.7), "others": (1053.0, 75.0)}
 ROWS_PER_BOOK: Final = 2.0
 """Depth analysis and snapshot of each book, each second."""
 DAY_S: Final = 86_400
-PER_NODE: Final = "ray system"
+PER_NODE: Final = ("ray system", "template")
+"""Roles that each node has."""
 FRONT: Final = ("symbols", "feeds", "portfolio", "supervisor", "serve", "store")
 """Roles that run on the worker nodes; the database has machines of its own, a venue is not ours."""
 
@@ -97,10 +98,9 @@ def plan(wish: Wish, cores: Mapping[str, Cost], memory: Mapping[str, Cost]) -> d
     )  # fmt: skip
     _memory(wish, memory, feeds, add)
     mb = sum(step.value for name, step in steps.items() if name.startswith("mb/"))
-    system_mb = memory[PER_NODE].coefficients.get("one", 0.0)
-    system = cores[PER_NODE]
-    system_cores = system.coefficients.get("one", 0.0)
-    each = system.coefficients.get("symbols", 0.0)
+    system_mb = sum(memory[role].coefficients.get("one", 0.0) for role in PER_NODE)
+    system_cores = sum(cores[role].coefficients.get("one", 0.0) for role in PER_NODE)
+    each = sum(cores[role].coefficients.get("symbols", 0.0) for role in PER_NODE)
     front += add(
         "cores/ray", "cores of Ray for actors", f"{wish.symbols:,} x {each:.5f}",
         wish.symbols * each, "cores",

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from benchmarks.scale.processes import Usage, open_files
 
-JUDGED: Final = ("symbols", "feeds", "store", "portfolio", "supervisor", "serve", "venue", "job")
+JUDGED: Final = (
+    "symbols", "template", "feeds", "store", "portfolio", "supervisor", "serve", "venue", "job",
+)  # fmt: skip
 """Roles that may not grow. The database fills its shared buffers, and Ray's own processes are
 not ours; both are told beside."""
 

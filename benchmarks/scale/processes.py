@@ -27,6 +27,7 @@ ROLES: Final = {
 }
 """By the class of an actor."""
 PROGRAMS: Final = {
+    "alphaplus::template": "template",
     "alphaplus.venue": "venue",
     "postgres": "database",
     "jobs.serve_api": "serve",

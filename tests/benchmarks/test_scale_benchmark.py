@@ -31,6 +31,7 @@ from benchmarks.scale.ray_calls import calls_per_s, finished_calls, read_calls
         ("ray::SERVE_REPLICA::api#Api#x:ServeReplica:api:Api.__init__", "serve"),
         ("ray::ServeController.listen_for_change", "serve"),
         ("ray::IDLE", "ray system"),
+        ("alphaplus::template", "template"),
         ("/usr/bin/python3 -m alphaplus.venue --port=1", "venue"),
         ("postgres: walwriter", "database"),
         ("python -m alphaplus.cli up", "job"),
