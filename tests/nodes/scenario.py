@@ -6,12 +6,11 @@ killed, and says it again once all are fresh. At the end it drains and compares 
 
 import asyncio
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import ray
 
@@ -23,18 +22,12 @@ from benchmarks.chaos.books import compare_books
 from benchmarks.chaos.rows import compare_rows
 from benchmarks.chaos.run import listed_instruments
 from benchmarks.chaos.system import ask
+from benchmarks.own_output import own_output
 from tests.fleet.conftest import Fleet, running_fleet, until
 from tests.fleet.test_recovery import all_fresh
 from tests.streams.helpers import numbered
 
 PATIENCE_S = 120.0
-
-
-def own_output() -> TextIO:
-    """Return standard output for what is told alone; what others print goes to that of errors."""
-    own = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return own
 
 
 OUT = own_output() if __name__ == "__main__" else sys.stdout
