@@ -74,22 +74,14 @@ class AutoscaledCluster:
         raylets = [p for p in self._processes() if _variable(p, NODE_ID) == node]
         if not raylets:
             raise AlphaPlusError(f"Expected processes of node {node}, was none.")
-        family = {child for p in raylets for child in [p, *_descendants(p)]}
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(list(family), timeout=10)
+        _kill_with_descendants(raylets)
 
     def stop(self) -> None:
         """End all nodes."""
         if ray.is_initialized():
             ray.shutdown()
         for _ in range(2):  # the autoscaler may have started one while the others ended
-            left = self._processes()
-            for process in left:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(left, timeout=10)
+            _kill_with_descendants(self._processes())
         if self._process is not None:
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -195,6 +187,15 @@ def _variable(process: psutil.Process, name: str) -> str | None:
         return process.environ().get(name)
     except (psutil.Error, OSError):
         return None
+
+
+def _kill_with_descendants(processes: list[psutil.Process]) -> None:
+    """Kill them all; descendants too, as a worker writes its title over its environment."""
+    family = {member for p in processes for member in [p, *_descendants(p)]}
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(list(family), timeout=10)
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
