@@ -24,7 +24,8 @@ SYMBOL: Final = "BTC-USDT-PERP"
 _EPOCH: Final = 1_723_118_400 * 10**9
 _STEP_NS: Final = 10 * 10**9
 """Between rows: a partition of an hour is full after seven batches."""
-_LIFE_NS: Final = 3 * 86_400 * 10**9
+_LIFE_NS: Final = 60 * 86_400 * 10**9
+"""Between lives: longer than all rows of one, as some keys are the time alone."""
 
 
 def values(number: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
