@@ -42,9 +42,10 @@ _SPREAD: Final = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Processor time of the measured span, and of each row that was sent in it."""
+    """Processor time of the measured span, and of each row that was written in it."""
 
     rows_per_s: float
+    """Written; less than is sent where the processor has no time for more."""
     store_cores: float
     database_cores: float
     store_us_per_row: float
@@ -120,22 +121,34 @@ def send(symbols: list[Symbol], senders: list[RowSender], seconds: float) -> int
     return sent
 
 
-class _Meter:
-    """Processor seconds of a store and of a database server with all its processes."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where both processes stand: processor seconds so far, and rows in the database."""
 
-    def __init__(self, store: int, server: int) -> None:
-        self._store = psutil.Process(store)
+    store_s: float
+    database_s: float
+    written: int
+
+
+class Meter:
+    """Reads a store, which answers a line of its input with its report, and a database server."""
+
+    def __init__(self, store: Any, server: int) -> None:
+        self._store = store
         self._server = psutil.Process(server)
 
-    def read(self) -> tuple[float, float]:
-        store = self._store.cpu_times()
-        server = self._server.cpu_times()
+    def read(self) -> Reading:
+        """Return the sums so far."""
+        self._store.stdin.write("\n")
+        self._store.stdin.flush()
+        report = json.loads(self._store.stdout.readline())
+        times = self._server.cpu_times()
         # Of processes that have ended the server knows, as it waited for them.
-        database = server.user + server.system + server.children_user + server.children_system
+        database = times.user + times.system + times.children_user + times.children_system
         for child in self._server.children():
             times = child.cpu_times()
             database += times.user + times.system
-        return store.user + store.system, database
+        return Reading(report["cpu_s"], database, report["rows_written"])
 
 
 def measure(dsn: str, server: int, folder: Path, options: Any) -> Cost:
@@ -143,20 +156,20 @@ def measure(dsn: str, server: int, folder: Path, options: Any) -> Cost:
     symbols = [Symbol(n, options.messages, options.levels) for n in range(options.symbols)]
     with make_sockets() as sockets, _store(dsn, folder, sockets) as (process, endpoint):
         senders = [RowSender(endpoint, name=symbol.name) for symbol in symbols]
-        meter = _Meter(process.pid, server)
-        warm = send(symbols, senders, options.warm)
+        meter = Meter(process, server)
+        sent = send(symbols, senders, options.warm)
         before, begun = meter.read(), time.monotonic()
-        rows = send(symbols, senders, options.seconds)
+        sent += send(symbols, senders, options.seconds)
         after, ended = meter.read(), time.monotonic()
         for sender in senders:
             sender.wait_drained(DRAIN_S)
             sender.close()
         report = json.loads(process.communicate()[0])
         drain_s = time.monotonic() - ended
-    if report["rows_written"] != warm + rows:
-        raise RuntimeError(f"Expected {warm + rows} rows written, was {report['rows_written']}.")
-    store, database = (end - start for end, start in zip(after, before, strict=True))
-    seconds = ended - begun
+    if report["rows_written"] != sent:
+        raise RuntimeError(f"Expected {sent} rows written, was {report['rows_written']}.")
+    rows, seconds = after.written - before.written, ended - begun
+    store, database = after.store_s - before.store_s, after.database_s - before.database_s
     return Cost(
         rows_per_s=round(rows / seconds),
         store_cores=round(store / seconds, 3),

@@ -1,7 +1,7 @@
 """The store of `benchmarks.storage.flow`: the class behind the fleet's actor, without Ray.
 
-python -m benchmarks.storage.flow_store DSN SPOOL SOCKETS: prints its address as JSON, stores until
-its input is closed, writes what is left and prints its report.
+python -m benchmarks.storage.flow_store DSN SPOOL SOCKETS: prints its address as JSON, then its
+report for every line of its input; at the end of that it writes what is left and reports once more.
 """
 
 import asyncio
@@ -32,7 +32,8 @@ async def main(dsn: str, spool: str, sockets: str) -> None:
     board = LatestReceiver(transport)
     endpoint = await store.start(board.endpoint)
     print(json.dumps({"address": endpoint.address}), flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    while await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(store.report()), flush=True)
     report = await store.drain(DRAIN_S)
     await store.close()
     board.close()
