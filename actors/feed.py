@@ -271,6 +271,7 @@ class Feed:
             "name": self._name,
             **self._all_counters(),
             "rows_sent": 0 if self._history is None else self._history.rows_sent,
+            "rows_unacked": 0 if self._rows is None else self._rows.unacked,
             "pid": os.getpid(),
             "cpu_s": times.user + times.system,
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actors.fleet_loads import FEED_PREFIX, STORE_PREFIX, SYMBOL_PREFIX, FleetLoads, backlog_of
+from actors.store_health import store_health
 from alphaplus.analysis.state import COUNTERS
 from alphaplus.latency import LatencyHistogram
 
@@ -93,6 +94,7 @@ def _market(
 
 
 def _fleet(board: BoardContents) -> Values:
+    store = store_health(board.loads)
     pending = [
         counts["rows_pending"]
         for actor, counts in board.counters.items()
@@ -102,6 +104,8 @@ def _fleet(board: BoardContents) -> Values:
         "symbols": len(board.summaries),
         "stale_symbols": sum(bool(item["stale"]) for item in board.summaries),
         "rows_pending": sum(pending) if pending else None,
+        "behind_s": store["behind_s"] if store else None,
+        "spool_bytes": store["spool_bytes"] if store else None,
         **{name: board.figures.get(name) for name in FIGURES},
     }
 

@@ -153,6 +153,14 @@ _ROWS: Final[tuple[tuple[tuple[str, ...], Kind, str, str, str, str], ...]] = (
         FLEET, "gauge", "store_rows_pending", "rows", "rows_pending",
         "Rows in the spool that are not in the database yet.",
     ),
+    (
+        FLEET, "gauge", "store_behind_seconds", "seconds", "behind_s",
+        "How long the oldest row in the spool waits for the database.",
+    ),
+    (
+        FLEET, "gauge", "store_spool_bytes", "bytes", "spool_bytes",
+        "Size of the spool on disk, which storage.max_spool_mb bounds.",
+    ),
     (FLEET, "gauge", "symbols", "books", "symbols", "Books watched."),
     (FLEET, "gauge", "stale_symbols", "books", "stale_symbols", "Books that are stale."),
     (

@@ -19,6 +19,7 @@ from actors.load_table import FRESHNESS, market_rows, milliseconds, role_rows
 from actors.metric_readings import FIGURES, BoardContents, readings
 from actors.metrics import FleetMetrics
 from actors.process_load import ProcessLoad
+from actors.store_health import store_health
 from actors.stream_plan import StreamPlan
 from alphaplus.analysis.market_risk import MARKET_RISK
 from alphaplus.analysis.state import COUNTERS, STATE, blank_state, summary
@@ -175,6 +176,7 @@ class PortfolioRisk:
             states = list(self._states.values())
             latencies = list(self._loads.latencies.values())
             counters = list(self._counters.values())
+            store = store_health(self._loads)
         total: dict[str, Any] = {
             name: self._left[name] + sum(int(s[name]) for s in states) for name in COUNTERS
         }
@@ -191,6 +193,7 @@ class PortfolioRisk:
             **total,
             "p50_ms": milliseconds(merged, 50),
             "p99_ms": milliseconds(merged, 99),
+            "store": store,
             **fresh,
         }
 

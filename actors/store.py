@@ -17,11 +17,13 @@ from actors.process_load import ProcessLoad
 from actors.stream_plan import StreamPlan
 from alphaplus.errors import StorageError, StreamClosed
 from alphaplus.storage.accepted_log import AcceptedLog
+from alphaplus.storage.draining import Progress, last_words
+from alphaplus.storage.lag import Alarm
 from alphaplus.storage.latest_rows import LatestRows
 from alphaplus.storage.newest_stored import stored_rows
 from alphaplus.storage.read_pool import ReadPool
 from alphaplus.storage.tables import TableBatch
-from alphaplus.storage.writer import Writer
+from alphaplus.storage.writer import Writer, WriterStats
 from alphaplus.streams import Endpoint, LatestSender, RowBatch, RowReceiver
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ RETRY_S: Final = 0.2
 GATHER_S: Final = 0.1
 """Rows wait so long for those of other markets: they are made durable together, at one wake-up
 and one fdatasync. The senders keep them until then."""
+BEHIND_S: Final = 10.0
+"""The store is behind while its oldest row waits so long for the database."""
 NICENESS: Final = 10
 """Rows may wait a moment for the processor; books may not."""
 
@@ -55,6 +59,7 @@ class Store:
         set_up_actor_logging(log_level, actor=self._name)
         os.nice(NICENESS)
         self._load = ProcessLoad()
+        self._spool_limit = int(max_spool_mb * 1e6)
         self._keys = streams.keys
         self._node = this_node()
         self._writer = Writer(
@@ -62,13 +67,15 @@ class Store:
             spool_dir,
             flush_rows=flush_rows,
             flush_ms=flush_ms,
-            max_spool_bytes=int(max_spool_mb * 1e6),
+            max_spool_bytes=self._spool_limit,
         )
         self._accepted = None if accepted_log is None else AcceptedLog(accepted_log)
         self._reads = ReadPool(dsn, size=1)
         self._receiver = RowReceiver(streams.here())
         self._board: LatestSender | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._progress: Progress | None = None
+        self._alarm = Alarm(BEHIND_S)
         self._unusable = 0
 
     async def start(self, board: Endpoint) -> Endpoint:
@@ -90,11 +97,27 @@ class Store:
             self._board.reconnect(board)
         return self._receiver.endpoint
 
-    async def drain(self, timeout_s: float) -> dict[str, Any]:
-        """Write everything that was accepted, and report. Symbols drain before the store."""
+    async def drain(self, stalled_s: float, limit_s: float) -> dict[str, Any]:
+        """Write what was accepted as long as that makes progress, and report.
+
+        Symbols drain before the store. Over when no row was written for `stalled_s`, and after
+        `limit_s`: `rows_pending` of the report then remain in the spool for the next start.
+        """
+        ending = await self._writer.write_out(
+            stalled_s=stalled_s, limit_s=limit_s, tell=self._take_progress
+        )
         self._tasks[1].cancel()
-        await self._writer.drain(timeout_s)
-        return self.report()
+        report = self.report()
+        if report["rows_pending"]:
+            log.warning("%s: %s", self._name, last_words(ending, report["rows_pending"]))
+        return report
+
+    async def draining(self) -> Progress | None:
+        """Return how far a drain has come; None before there is one."""
+        return self._progress
+
+    def _take_progress(self, progress: Progress) -> None:
+        self._progress = progress
 
     async def newest(self, exchange: str, symbol: str, count: int) -> list[LatestRows]:
         """Return the newest rows of an instrument of each table that its actor keeps some of.
@@ -116,6 +139,8 @@ class Store:
             task.remove_done_callback(_end_with_task)
             task.cancel()
         self._receiver.close()
+        if self._board is not None:
+            self._board.close()
         await self._writer.close()
         if self._accepted is not None:
             self._accepted.close()
@@ -152,9 +177,29 @@ class Store:
         assert self._board is not None  # set before the task starts
         while True:
             self._board.send(f"{names.COUNTERS}{self._name}", orjson.dumps(self._counters()))
-            load = {"ts": time.time_ns(), **self._load.read(), "markets": {}}
+            load = {"ts": time.time_ns(), **self._load.read(), **self._health(), "markets": {}}
             self._board.send(f"{names.LOADS}{self._name}", orjson.dumps(load))
             await asyncio.sleep(TELL_EVERY_S)
+
+    def _health(self) -> dict[str, Any]:
+        """Return what `store_health` makes of all writers; say once when it falls behind."""
+        stats = self._writer.stats
+        if self._alarm.turns(stats.behind_s):
+            if self._alarm.is_on:
+                log.warning("%s: %s", self._name, _behind(stats))
+            else:
+                log.info("%s: the database has caught up", self._name)
+        state, reason = stats.state, stats.reason
+        if state == "ok" and self._alarm.is_on:
+            state, reason = "behind", _behind(stats)
+        return {
+            "state": state,
+            "reason": reason,
+            "behind_s": round(stats.behind_s, 1),
+            "rows_pending": stats.pending,
+            "spool_bytes": stats.spool_bytes,
+            "spool_limit_bytes": self._spool_limit,
+        }
 
     def _counters(self) -> dict[str, int]:
         stats = self._writer.stats
@@ -166,6 +211,13 @@ class Store:
             "rows_dead": stats.dead + stats.quarantined + self._unusable,
             "rows_pending": stats.pending,
         }
+
+
+def _behind(stats: WriterStats) -> str:
+    return (
+        f"the database is behind: {stats.pending} rows wait, the oldest for "
+        f"{stats.behind_s:.0f} s; give it more processor time, or set storage.deltas to false"
+    )
 
 
 def _end_with_task(task: asyncio.Task[None]) -> None:

@@ -189,7 +189,8 @@ class Supervisor:
         fleet, self._fleet = self._fleet, None
         for task in self._tasks:
             task.cancel()
-        timeout_s = self._settings.fleet.drain_timeout_s
+        settings = self._settings.fleet
+        timeout_s = settings.drain_timeout_s
         left: list[dict[str, Any]] = []
         if self._reconciler is not None:
             await self._reconciler.stop(timeout_s / 2)
@@ -198,7 +199,7 @@ class Supervisor:
             await self._repairs.stop()
         if self._refill is not None:
             self._refill.cancel()
-        report = await drain(fleet, timeout_s, self._say)
+        report = await drain(fleet, timeout_s, settings.drain_limit_s, self._say)
         return {**report, "left": left, "repairs": self._repaired()}
 
     def _running(self) -> tuple[FleetMembers, Reconciler]:

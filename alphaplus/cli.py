@@ -1,4 +1,7 @@
-"""The `alphaplus` command. Exit codes: 0 done, 1 failed, 2 wrong usage or settings."""
+"""The `alphaplus` command. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+
+3: `up` has ended, and rows remain in the spool for its next start.
+"""
 
 import sys
 from collections.abc import Callable
@@ -61,6 +64,7 @@ def up(
     from alphaplus.feeds.capture import RawCapture
     from alphaplus.local.up import up as bring_up
     from alphaplus.storage.check import check_storage
+    from alphaplus.storage.draining import ROWS_LEFT
 
     flags = _venue_flags(capture, symbols=symbols, speed=speed, seed=seed)
     settings = load_settings(config, {"venue": flags, "serve": _given(port=port)})
@@ -69,6 +73,9 @@ def up(
     check_storage(settings.storage)
     summary = bring_up(settings, duration_s=duration)
     _print(summary, json, title="What was done")
+    if left := summary["rows_left"]:
+        typer.echo(f"{left:,} rows remain in the spool; the next start writes them.", err=True)
+        raise typer.Exit(ROWS_LEFT)
 
 
 @app.command()

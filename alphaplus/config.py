@@ -140,6 +140,15 @@ class Fleet(Section):
     max_symbols: Count = 500
     """Symbols that may be watched at once, those added while the fleet runs included."""
     drain_timeout_s: Positive = 30.0
+    """How long each step of the end may take; writing rows: how long without any progress."""
+    drain_limit_s: Positive = 300.0
+    """How long rows are written at the end while that makes progress; what is left then stays in
+    the spool and is written at the next start."""
+
+    @property
+    def longest_drain_s(self) -> float:
+        """How long the end takes at most: feeds and symbols, then the rows."""
+        return 2 * self.drain_timeout_s + self.drain_limit_s
 
 
 class Streams(Section):
@@ -206,7 +215,8 @@ class Storage(Section):
     """Rows that go to the database at once, at the latest."""
     flush_ms: Positive = 500.0
     """How long rows wait for company in a symbol's actor, and again in the store."""
-    max_spool_mb: Positive = 10_240.0
+    max_spool_mb: Annotated[float, Field(ge=16, allow_inf_nan=False)] = 10_240.0
+    """Room on disk for rows that the database does not have yet; full, the store takes no more."""
     accepted_log: Path | None = None
     """Folder in which every accepted batch is written down beside the spool, so that a test can
     compare it with the database; unset: it is not."""

@@ -231,6 +231,18 @@ STORE_AND_RISK: Final = (
         help="They are safe in the spool; storage.max_spool_mb bounds it.",
     ),
     Panel(
+        title="How far the database is behind",
+        unit="s",
+        queries=(("max(ray_alphaplus_store_behind_seconds)", "behind"),),
+        help="How long the oldest row in the spool waits.",
+    ),
+    Panel(
+        title="Spool",
+        unit="bytes",
+        queries=(("sum(ray_alphaplus_store_spool_bytes)", "on disk"),),
+        help="Bounded by storage.max_spool_mb; full, no more rows are taken.",
+    ),
+    Panel(
         title="Dead rows",
         unit="short",
         queries=(("sum(increase(ray_alphaplus_store_rows_dead_total[5m]))", "dead"),),

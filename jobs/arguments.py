@@ -15,6 +15,7 @@ from alphaplus.errors import (
     StorageError,
     UnknownSymbol,
 )
+from alphaplus.storage.draining import ROWS_LEFT
 
 WRONG_USAGE = (ConfigError, CaptureError, UnknownSymbol, StorageError)
 """What the user can mend: exit code 2."""
@@ -49,7 +50,10 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def finish(run: Callable[[argparse.Namespace], dict[str, Any]], arguments: Any) -> NoReturn:
-    """Run a job and exit: 0 with its summary, 2 for what the user can mend, 1 otherwise."""
+    """Run a job and exit with its summary: 0, or 3 if rows remain in the spool for the next start.
+
+    Without one: 2 for what the user can mend, 1 otherwise.
+    """
     try:
         summary = run(arguments)
     except AlphaPlusError as error:
@@ -59,7 +63,7 @@ def finish(run: Callable[[argparse.Namespace], dict[str, Any]], arguments: Any) 
     else:
         for name, value in summary.items():
             print(f"{name}: {value}", flush=True)
-    sys.exit(0)
+    sys.exit(ROWS_LEFT if summary.get("rows_left") else 0)
 
 
 def _end_with_error(error: AlphaPlusError, as_json: bool) -> NoReturn:

@@ -2,8 +2,9 @@
 
     ray job submit --working-dir . -- python -m jobs.stream
 
-SIGTERM (`ray job stop`) and Ctrl-C stop the feeds, let the queues empty, write every row that
-was accepted, and end with a summary.
+SIGTERM (`ray job stop`) and Ctrl-C stop the feeds, let the queues empty, write the rows that
+were accepted as long as that makes progress (`fleet.drain_limit_s` at most), and end with a
+summary. Exit code 3: rows remain in the spool and are written at the next start.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.log import set_up_logging
 from alphaplus.storage.maintenance_report import Policy
+from alphaplus.storage.spool_folders import SPOOL
 from jobs.arguments import finish, parser, settings_of
 from jobs.maintainer import Maintainer
 from jobs.services import Services
@@ -51,6 +53,7 @@ REPORTED: Final = (
     "p99_ms",
 )
 POLL_S: Final = 0.25
+TELL_DRAIN_S: Final = 5.0
 NAME_TIMEOUT_S: Final = 20.0
 """How long the names of a fleet that has lost its job may still be taken."""
 SUPERVISORS: Final = 10
@@ -89,8 +92,7 @@ def _stream(
             _start_fleet(supervisor, stop)
             end = end or time.monotonic() + (duration_s or float("inf"))
             _wait(supervisor, stop, end)
-            log.info("draining")
-            report = ray.get(supervisor.drain.remote(), timeout=settings.fleet.drain_timeout_s * 2)
+            report = _drained(supervisor, settings)
         except RayTaskError as error:
             if isinstance(error.cause, AlphaPlusError):
                 raise error.cause from error
@@ -177,6 +179,30 @@ def _wait(supervisor: Any, stop: threading.Event, end: float) -> None:
             )
 
 
+def _drained(supervisor: Any, settings: Settings) -> dict[str, Any]:
+    """Have the fleet drain, and say how far it is; returns everyone's report."""
+    log.info("draining")
+    report = supervisor.drain.remote()
+    give_up = time.monotonic() + settings.fleet.longest_drain_s
+    while not ray.wait([report], timeout=TELL_DRAIN_S)[0]:
+        if time.monotonic() > give_up:
+            raise AlphaPlusError(
+                f"The fleet has not drained within {settings.fleet.longest_drain_s:g} s. Rows that "
+                "were accepted are safe in the spool and will be written at the next start."
+            )
+        log.info("draining: %s", ray.get(supervisor.progress.remote(), timeout=NAME_TIMEOUT_S))
+    found: dict[str, Any] = ray.get(report)
+    left = sum(store["rows_pending"] for store in found["stores"])
+    if left:
+        log.warning(
+            "%d rows remain in the spool %s and will be written at the next start; "
+            "fleet.drain_limit_s bounds how long they are waited for",
+            left,
+            settings.storage.data_dir / SPOOL,
+        )
+    return found
+
+
 def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, Any]:
     """Make one flat object of everyone's reports, of symbols that left meanwhile too."""
     symbols = [*report["symbols"], *report.get("left", [])]
@@ -204,6 +230,8 @@ def summarise(report: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, 
         "rows_written": sum(store["rows_written"] for store in stores),
         "rows_duplicate": sum(store["rows_duplicate"] for store in stores),
         "rows_dead": sum(store["rows_dead"] for store in stores),
+        "rows_left": sum(store["rows_pending"] for store in stores),
+        "rows_unaccepted": sum(item.get("rows_unacked", 0) for item in (*symbols, *feeds)),
         "messages_measured": len(latencies),
         "p50_ms": milliseconds(latencies, 50),
         "p99_ms": milliseconds(latencies, 99),

@@ -282,6 +282,27 @@ class Portfolio(Freshness):
     missing: Missing
 
 
+class StoreHealth(Answer):
+    """How far the database is behind, all writers together."""
+
+    state: Literal["ok", "behind", "degraded"] = Field(
+        description="behind: rows come faster than the database takes them; degraded: it is "
+        "away, or the spool is full.",
+        examples=["ok"],
+    )
+    reason: str = Field(
+        description="What is wrong, and what to do; empty if nothing.", examples=[""]
+    )
+    behind_s: float = Field(
+        description="How long the oldest row waits for the database, s.", examples=[0.4]
+    )
+    rows_pending: int = Field(description="Rows that wait, safe in the spool.", examples=[12000])
+    spool_bytes: int = Field(description="Size of the spool on disk.", examples=[8388608])
+    spool_limit_bytes: int = Field(
+        description="Its bound; full, no more rows are taken.", examples=[10240000000]
+    )
+
+
 class FleetStats(Freshness):
     """Counters of the whole fleet since its start; freshness is that of its oldest book."""
 
@@ -299,6 +320,9 @@ class FleetStats(Freshness):
     dropped: int | None = Field(None, description="Events dropped under load.", examples=[0])
     rows_written: int | None = Field(
         None, description="Rows accepted by the database.", examples=[512340]
+    )
+    store: StoreHealth | None = Field(
+        None, description="How the store does; null until it has told."
     )
     p50_ms: float | None = Field(
         None, description="Median, socket to published analysis, ms.", examples=[0.6]

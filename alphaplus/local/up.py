@@ -35,6 +35,9 @@ JOBS: Final = 10
 FIRST_JOBS: Final = 3
 """So many, if the books have never been fresh: what kills it may be its start."""
 API_STOP_TIMEOUT_S: Final = 15.0
+TELL_DRAIN_S: Final = 5.0
+DRAINING: Final = "draining: "
+"""How the job begins to say how far its drain is."""
 
 
 def repository_root() -> Path:
@@ -64,7 +67,7 @@ def up(settings: Settings, *, duration_s: float | None) -> dict[str, Any]:
             {
                 **ray_environment(),
                 **settings_environment(settings),
-                "RAY_JOB_STOP_WAIT_TIME_S": str(int(settings.fleet.drain_timeout_s) + 15),
+                "RAY_JOB_STOP_WAIT_TIME_S": str(int(settings.fleet.longest_drain_s) + 15),
             },
             cpus=os.cpu_count() or 1,
         )
@@ -145,8 +148,14 @@ class _Run:
         if self._head.job_state(self._job) not in OVER:
             self._say("draining")
             self._head.stop_job(self._job)
-        give_up = time.monotonic() + self._settings.fleet.drain_timeout_s + 30
+        give_up = time.monotonic() + self._settings.fleet.longest_drain_s + 30
+        tell, told = time.monotonic() + TELL_DRAIN_S, ""
         while self._head.job_state(self._job) not in OVER and time.monotonic() < give_up:
+            if time.monotonic() > tell:
+                tell += TELL_DRAIN_S
+                said = _last_drain_line(self._head.job_log(self._job))
+                if said and said != told:
+                    self._say(told := said)
             time.sleep(0.2)
         summary = _result(self._head.job_log(self._job))
         return {**summary, **self._usage, "jobs_lost": self._jobs - 1}
@@ -238,6 +247,12 @@ def _result(log: str) -> dict[str, Any]:
         raise kind(found["error"])
     summary: dict[str, Any] = found["summary"]
     return summary
+
+
+def _last_drain_line(log: str) -> str:
+    """Return what the job said last of how far its drain is, empty if nothing."""
+    said = [line.partition(DRAINING)[2] for line in log.splitlines() if DRAINING in line]
+    return f"{DRAINING}{said[-1]}" if said else ""
 
 
 def _last_object(log: str) -> dict[str, Any] | None:

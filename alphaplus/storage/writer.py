@@ -31,7 +31,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,6 +44,8 @@ from asyncpg import exceptions as pg
 from alphaplus.errors import StorageError
 from alphaplus.storage.connection import LOST, connect, describe, explained
 from alphaplus.storage.copy import copy_columns, copy_pieces
+from alphaplus.storage.draining import Drain, Ending, Tell
+from alphaplus.storage.lag import Lag
 from alphaplus.storage.merging import Group, merge
 from alphaplus.storage.spool import MAX_BYTES, Frame, Spool, SpoolFull
 from alphaplus.storage.tables import NAT, TABLES, TableBatch, Type, row_count, write_schemas
@@ -51,6 +53,8 @@ from alphaplus.storage.tables import NAT, TABLES, TableBatch, Type, row_count, w
 FRAME_BYTES: Final = 2 * 2**20
 """Larger batches are cut before they are spooled."""
 COPY_TIMEOUT_S: Final = 120.0
+LOOK_S: Final = 1.0
+"""How often a drain looks how far it is."""
 RETRY_S: Final = (0.1, 5.0)
 """First and longest pause between attempts."""
 MAX_NEW_CHUNKS: Final = 400
@@ -85,6 +89,8 @@ class WriterStats:
     misplaced: int = 0
     """Groups whose partition could not be made; their rows are in the default partition."""
     spool_bytes: int = 0
+    behind_s: float = 0.0
+    """How long the oldest of the pending rows waits, to a second."""
     state: str = "ok"
     """`ok` or `degraded`."""
     reason: str = ""
@@ -113,6 +119,7 @@ class Writer:
         self._flush_s = flush_ms / 1000
         self._max_bytes = max_spool_bytes
         self._counts = WriterStats()
+        self._lag = Lag()
         self._reasons: dict[str, str] = {}
         self._spool: Spool | None = None
         self._connection: asyncpg.Connection | None = None
@@ -141,6 +148,7 @@ class Writer:
             pending=spool.pending if spool else 0,
             quarantined=spool.quarantined_weight if spool else 0,
             spool_bytes=spool.size_bytes if spool else 0,
+            behind_s=self._lag.behind_s(time.monotonic()),
             state="degraded" if self._reasons else "ok",
             reason="; ".join(self._reasons.values()),
         )
@@ -170,6 +178,7 @@ class Writer:
             raise
         if self._spool.pending:
             self._count(replayed=self._spool.pending)
+            self._lag.accept(self._total, time.monotonic())
             log.info("writing %d rows that the spool still held", self._spool.pending)
         self._task = asyncio.create_task(self._run(self._spool), name="storage writer")
 
@@ -180,16 +189,27 @@ class Writer:
         accepted. After a cancellation they may have been; sending them again is harmless.
         """
         pieces = [
-            piece.to_bytes() for batch in batches for piece in batch.floored().pieces(FRAME_BYTES)
+            piece.to_bytes()
+            for batch in batches
+            if len(batch)
+            for piece in batch.floored().pieces(FRAME_BYTES)
         ]
-        rows = sum(map(len, batches))
-        if not rows:
-            return
+        room = self._max_bytes // 2
+        if pieces and max(map(len, pieces)) > room:
+            raise StorageError(
+                "Expected batches of at most half of storage.max_spool_mb, was "
+                f"{max(map(len, pieces))} bytes; raise it, or send less at once."
+            )
         async with self._accepting:
-            await self._append(pieces, rows)
+            for run in _runs(pieces, room):
+                await self._append(run)
+                self._note_accepted(sum(map(row_count, run)))
+
+    def _note_accepted(self, rows: int) -> None:
         self._count(accepted=rows)
+        self._lag.accept(self._total, time.monotonic())
         self._work.set()
-        if self._spool is not None and self._spool.pending >= self._flush_rows:
+        if self._opened().pending >= self._flush_rows:
             self._full.set()
 
     async def drain(self, timeout_s: float = 30.0) -> None:
@@ -198,34 +218,60 @@ class Writer:
         Raises StorageError after `timeout_s`; the rows then wait in the spool for a later
         writer.
         """
-        await self._wait_until(lambda: not self._opened().pending, timeout_s)
+        if not await self._is_in_time(self._is_empty, timeout_s):
+            raise self._late(timeout_s)
 
     async def catch_up(self, timeout_s: float = 30.0) -> None:
         """The same for what has been accepted so far, however much comes meanwhile."""
-        counts = self._counts
-        wanted = counts.accepted + counts.replayed
+        wanted = self._total
+        if not await self._is_in_time(
+            lambda: self._total - self._opened().pending >= wanted, timeout_s
+        ):
+            raise self._late(timeout_s)
 
-        def is_settled() -> bool:
-            counts = self._counts
-            return counts.accepted + counts.replayed - self._opened().pending >= wanted
+    async def write_out(self, *, stalled_s: float, limit_s: float, tell: Tell) -> Ending:
+        """Drain as long as that makes progress, and say how it ended; `tell` hears how it goes.
 
-        await self._wait_until(is_settled, timeout_s)
+        Over when all is written, when no row was for `stalled_s`, and after `limit_s`; what is
+        left then waits in the spool for a later writer. Raises StorageError if the writer fails.
+        """
+        drain = Drain(
+            self._opened().pending, time.monotonic(), stalled_s=stalled_s, limit_s=limit_s
+        )
+        while (ending := drain.ending) is None:
+            await self._is_in_time(self._is_empty, min(LOOK_S, stalled_s, limit_s))
+            drain.observe(self._opened().pending, time.monotonic())
+            tell(drain.progress)
+        return ending
 
-    async def _wait_until(self, is_settled: Callable[[], bool], timeout_s: float) -> None:
+    @property
+    def _total(self) -> int:
+        """Rows that have come, of this life and the one before."""
+        return self._counts.accepted + self._counts.replayed
+
+    def _is_empty(self) -> bool:
+        return not self._opened().pending
+
+    async def _is_in_time(self, is_settled: Callable[[], bool], timeout_s: float) -> bool:
+        """Have rows written without waiting for company until that is true, or time is over."""
         self._draining += 1
         self._full.set()
         try:
             async with asyncio.timeout(timeout_s), self._settled:
                 await self._settled.wait_for(is_settled)
         except TimeoutError:
-            stats = self.stats
-            raise StorageError(
-                f"{stats.pending} rows are not in the database after {timeout_s:g} s"
-                f"{f' ({stats.reason})' if stats.reason else ''}; they are safe in {self._dir} "
-                "and will be written at the next start."
-            ) from None
+            return False
         finally:
             self._draining -= 1
+        return True
+
+    def _late(self, timeout_s: float) -> StorageError:
+        stats = self.stats
+        return StorageError(
+            f"{stats.pending} rows are not in the database after {timeout_s:g} s"
+            f"{f' ({stats.reason})' if stats.reason else ''}; they are safe in {self._dir} "
+            "and will be written at the next start."
+        )
 
     async def close(self) -> None:
         """Stop at once; what is not written stays in the spool. Call `drain` first."""
@@ -240,11 +286,7 @@ class Writer:
 
     # Into the spool
 
-    async def _append(self, pieces: list[bytes], rows: int) -> None:
-        if sum(map(len, pieces)) > self._max_bytes // 2:
-            raise StorageError(
-                f"Expected at most half of max_spool_mb at once, was {rows} rows; send less."
-            )
+    async def _append(self, pieces: list[bytes]) -> None:
         while True:
             spool = self._opened()
             try:
@@ -277,6 +319,7 @@ class Writer:
                 frames = await asyncio.to_thread(spool.read)
                 await self._settle(frames)
                 spool.ack(frames)
+                self._lag.settle(self._total - spool.pending)
                 async with self._settled:
                     self._settled.notify_all()
         except Exception:
@@ -455,6 +498,20 @@ class Writer:
             os.fsync(file.fileno())
         self._count(dead=rows)
         log.error("%d rows went to the dead letters: %s", rows, reason)
+
+
+def _runs(pieces: list[bytes], max_bytes: int) -> Iterator[list[bytes]]:
+    """Cut a list into runs of at most `max_bytes`."""
+    run: list[bytes] = []
+    room = max_bytes
+    for piece in pieces:
+        if run and len(piece) > room:
+            yield run
+            run, room = [], max_bytes
+        run.append(piece)
+        room -= len(piece)
+    if run:
+        yield run
 
 
 async def _copy(connection: Any, table: str, group: Group) -> int:

@@ -11,30 +11,31 @@ from pathlib import Path
 from typing import Final
 
 from actors.store import Store
+from actors.stream_plan import StreamPlan
 from alphaplus.config import Storage
-from alphaplus.streams import LatestReceiver, Transport
+from alphaplus.streams import LatestReceiver
 
 DRAIN_S: Final = 600.0
 
 
 async def main(dsn: str, spool: str, sockets: str) -> None:
     """Store until standard input ends."""
-    settings, transport = Storage(), Transport.ipc(Path(sockets))
+    settings, streams = Storage(), StreamPlan(directory=Path(sockets))
     store = Store(
         0,
         dsn,
         Path(spool),
-        transport,
+        streams,
         flush_rows=settings.flush_rows,
         flush_ms=settings.flush_ms,
         max_spool_mb=settings.max_spool_mb,
     )
-    board = LatestReceiver(transport)
+    board = LatestReceiver(streams.here())
     endpoint = await store.start(board.endpoint)
     print(json.dumps({"address": endpoint.address}), flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         print(json.dumps(store.report()), flush=True)
-    report = await store.drain(DRAIN_S)
+    report = await store.drain(DRAIN_S, DRAIN_S)
     await store.close()
     board.close()
     print(json.dumps(report), flush=True)

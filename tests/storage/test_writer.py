@@ -211,7 +211,7 @@ async def test_refusals_at_the_start(dsn, empty_dsn, tmp_path):
 
 async def test_oversized_batch_is_refused_whole(dsn, connection, tmp_path):
     async with Writer(dsn, tmp_path, max_spool_bytes=100_000) as writer:
-        with pytest.raises(StorageError, match="half of max_spool_mb"):
+        with pytest.raises(StorageError, match=r"half of storage.max_spool_mb"):
             await writer.accept([batch("order_book_deltas", 5000)])
         assert writer.stats.accepted == 0
         assert writer.stats.spool_bytes == 0
