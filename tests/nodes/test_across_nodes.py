@@ -1,12 +1,20 @@
 """A feed and its symbols on machines of their own, one of which dies."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.nodes.namespaces import Scenario, cluster_of_machines, why_not
+from tests.nodes.namespaces import (
+    Cluster,
+    Scenario,
+    cluster_of_machines,
+    environment,
+    why_not,
+)
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -17,6 +25,19 @@ def hosts(told: dict[str, Any]) -> dict[str, str]:
         name: address.removeprefix("tcp://").rpartition(":")[0]
         for name, (address, _) in told["endpoints"].items()
     }
+
+
+def job_without_database(cluster: Cluster) -> subprocess.CompletedProcess[str]:
+    """Start a job that would have an embedded database, which only one machine reaches."""
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.stream"],
+        env={**environment(), "RAY_ADDRESS": cluster.address},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 @pytest.mark.timeout(400)
@@ -33,12 +54,15 @@ def test_streams_cross_machines_and_follow_a_symbol_to_another(tmp_path_factory:
         scenario = Scenario("tests.nodes.scenario", cluster.address, folder)
         try:
             before = scenario.read()
+            refused = job_without_database(cluster)
             second = cluster.add_worker()
             cluster.workers[first].kill()
             scenario.go_on()
             after, end = scenario.read(), scenario.read()
         finally:
             scenario.stop()
+    assert refused.returncode == 2
+    assert "Expected storage.dsn on a cluster of 2 machines, was none" in refused.stderr
     symbols = {name for name in hosts(before) if name.startswith("symbol:")}
     head = cluster.address.rpartition(":")[0]
     assert len(symbols) == 2
