@@ -18,6 +18,7 @@ from actors.room import Demand
 from actors.store import StoreActor
 from actors.stream_plan import StreamPlan
 from actors.symbol import SymbolActor, SymbolOptions
+from actors.template.command import template_options
 from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.config import Settings
 from alphaplus.instruments import Instrument
@@ -85,6 +86,8 @@ class Recruiter:
     def symbol(self, symbol: str, instruments: Sequence[Instrument], place: int) -> Member:
         """Create the owner of a symbol; `place` tells the writers of neighbours apart."""
         options = _options(names.symbol_name(symbol), self.symbol_demand)
+        if self._settings.fleet.template:
+            options |= template_options()
         return Member(
             SymbolActor.options(**options).remote(
                 symbol, instruments, _symbol_options(self._settings), self._transport

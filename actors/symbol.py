@@ -28,7 +28,7 @@ from alphaplus.analysis.market import Market
 from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.analysis.splitter import NEVER
 from alphaplus.analysis.state import summary
-from alphaplus.analysis.warm import warm_market
+from alphaplus.analysis.warm import warm_once
 from alphaplus.errors import StreamClosed, UnknownSymbol
 from alphaplus.event_latencies import EventLatencies
 from alphaplus.events import Kind
@@ -114,7 +114,7 @@ class Symbol:
         self._node = this_node()
         self._clock = clock
         ensure_compiled()
-        warm_market(instruments[0])
+        warm_once()
         self._venues = {item.exchange: self._venue(item) for item in instruments}
         self._receiver = EventReceiver(streams.here())
         self._board: LatestSender | None = None

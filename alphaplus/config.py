@@ -137,6 +137,8 @@ class Fleet(Section):
     start_timeout_s: Positive = 180.0
     start_wave: Count = 4
     """How many actors start at once."""
+    template: bool = True
+    """Fork symbols' actors from one process per node, which has imported everything (Linux)."""
     max_symbols: Count = 500
     """Symbols that may be watched at once, those added while the fleet runs included."""
     drain_timeout_s: Positive = 30.0

@@ -14,16 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numba
 
-from alphaplus.analysis.warm import warm_market
+from alphaplus.analysis.warm import EXAMPLE, warm_once
 from alphaplus.errors import AlphaPlusError
 from alphaplus.feeds.market_feed import MarketFeed
-from alphaplus.instruments import Instrument
 from alphaplus.jit import cache_dir
 from alphaplus.leverage.engine import warm_engine
 from alphaplus.leverage.hit_probability import hit_probability
@@ -35,13 +34,18 @@ PACKAGE: Final = Path(__file__).resolve().parent
 TIMEOUT_S: Final = 900.0
 
 
+def is_compiled() -> bool:
+    """Return whether every kernel of this code is compiled on this machine."""
+    return _marker().exists()
+
+
 def ensure_compiled(say: Callable[[str], None] = log.info) -> None:
     """Return once every kernel of this code is compiled on this machine.
 
     `say` is told when this takes a while. Raises AlphaPlusError with the compiler's last words
     if it fails.
     """
-    marker = cache_dir() / f"compiled-{_digest()}"
+    marker = _marker()
     if marker.exists():
         return
     marker.parent.mkdir(parents=True, exist_ok=True)
@@ -69,20 +73,18 @@ def ensure_compiled(say: Callable[[str], None] = log.info) -> None:
 
 def compile_all() -> None:
     """Run everything that has kernels on a little made-up data."""
-    instrument = Instrument(
-        symbol="BTC-USDT-PERP",
-        exchange="binance",
-        venue_symbol="BTCUSDT",
-        tick_size=Decimal("0.1"),
-        lot_size=Decimal("0.001"),
-    )
-    MarketFeed([instrument]).warm()
-    warm_market(instrument)
+    MarketFeed([EXAMPLE]).warm()
+    warm_once()
     warm_engine()
-    warm_tracker(instrument)
+    warm_tracker(EXAMPLE)
     hit_probability(0.0, 0.0, 0.0)
 
 
+def _marker() -> Path:
+    return cache_dir() / f"compiled-{_digest()}"
+
+
+@cache
 def _digest() -> str:
     digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
     for source in sorted(PACKAGE.rglob("*.py")):

@@ -35,6 +35,7 @@ def cluster() -> Iterator[None]:
     import ray  # only where it is asked for: it takes a second
 
     ray.init(
+        address="local",  # and not one that another program has left or runs
         num_cpus=2,
         namespace="alphaplus",
         include_dashboard=False,

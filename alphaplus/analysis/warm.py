@@ -1,5 +1,7 @@
 """Run every kernel of a market once, so that none is compiled or loaded while data waits."""
 
+from decimal import Decimal
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -20,6 +22,21 @@ _WALL: Final = 500
 _SECOND: Final = 1_000_000_000
 _MINUTES: Final = 6
 """Fits and windows that begin after five minutes of market time have begun by then."""
+
+EXAMPLE: Final = Instrument(
+    symbol="BTC-USDT-PERP",
+    exchange="binance",
+    venue_symbol="BTCUSDT",
+    tick_size=Decimal("0.1"),
+    lot_size=Decimal("0.001"),
+)
+"""Kernels are compiled for types, so what is warm for one instrument is warm for all."""
+
+
+@cache
+def warm_once() -> None:
+    """Warm the kernels, unless this process has, or the one that it was forked from."""
+    warm_market(EXAMPLE)
 
 
 def warm_market(instrument: Instrument) -> None:

@@ -60,6 +60,7 @@ class RayHead:
             f"--num-cpus={cpus}",
             f"--object-store-memory={OBJECT_STORE_BYTES}",
             "--disable-usage-stats",
+            "--include-log-monitor=false",  # no driver of ours prints what actors log
         ]
 
     def start(self) -> None:

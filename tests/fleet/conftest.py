@@ -4,9 +4,8 @@ import asyncio
 import itertools
 import json
 import shutil
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from alphaplus.storage.postgres import EmbeddedPostgres
 from alphaplus.streams import make_run_directory
 from alphaplus.venue.process import VenueProcess
 from serve.app import build
+from tests.waiting import until
 
 _NUMBERS = itertools.count()
 
@@ -108,14 +108,6 @@ def served(url: str) -> Iterator[None]:
         yield
     finally:
         serve.shutdown()
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 30.0, poll_s: float = 0.05) -> None:
-    """Wait for a condition; fails the test if it does not come true."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(poll_s)
 
 
 @contextmanager
