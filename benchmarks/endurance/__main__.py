@@ -27,7 +27,7 @@ from alphaplus.venue.process import VenueProcess
 from benchmarks.endurance.samples import Sample, sample, series
 from benchmarks.endurance.verdict import judge_all
 from benchmarks.scale.processes import family
-from benchmarks.scale.system import RunFailed, System, ask
+from benchmarks.scale.system import RunFailed, System
 
 START_WITHIN_S: Final = 300.0
 LEAST_INTERVAL_MS: Final = 10.0
@@ -139,7 +139,6 @@ def _hold_portfolio(url: str) -> None:
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         answer.read()
-    ask(f"{url}/v1/portfolio/risk")
 
 
 def _environment(options: argparse.Namespace, venue_url: str) -> dict[str, str]:
