@@ -120,9 +120,8 @@ def _sample(system: System, venue: VenueProcess, begins_ns: int, at_s: float) ->
 def _tell(samples: Sequence[Sample], hours: float) -> None:
     first, last = samples[0], samples[-1]
     gone = last.hour - first.hour
-    left = f", {(hours - last.hour) * (last.at_s - first.at_s) / gone / 60:.1f} min left" * (
-        gone > 0
-    )
+    minutes = (hours - gone) * (last.at_s - first.at_s) / gone / 60 if gone > 0 else None
+    left = "" if minutes is None else f", {minutes:.1f} min left"
     memory = " ".join(f"{role} {last.mb[role]:.0f}" for role in ("symbols", "feeds", "store"))
     _say(
         f"{gone:6.2f} of {hours:g} h{left}; MB: {memory}; "

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.endurance.__main__ import _some
-from benchmarks.endurance.samples import sample, series
+from benchmarks.endurance.__main__ import _some, _tell
+from benchmarks.endurance.samples import Sample, sample, series
 from benchmarks.endurance.verdict import BOUNDS, Bound, judge, judge_all, theil_sen
 from benchmarks.scale.processes import Usage
 
@@ -103,3 +103,27 @@ def test_a_sample_adds_up_roles() -> None:
 def test_samples_are_thinned_evenly() -> None:
     assert len(_some(list(range(150)), most=48)) <= 48  # type: ignore[arg-type]
     assert _some([1, 2, 3]) == [1, 2, 3]  # type: ignore[list-item,comparison-overlap]
+
+
+def test_what_is_left_is_told_once_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    def at(hour: float, at_s: float) -> Sample:
+        roles = ("symbols", "feeds", "store")
+        return Sample(
+            hour=hour,
+            at_s=at_s,
+            processes=dict.fromkeys(roles, 1),
+            mb=dict.fromkeys(roles, 100.0),
+            files=dict.fromkeys(roles, 9),
+            threads=dict.fromkeys(roles, 3),
+            p99_ms=None,
+            backlog_events=0,
+            rows_waiting=0,
+            messages=1,
+        )
+
+    _tell([at(2.0, 0.0)], hours=1.0)
+    assert "left" not in capsys.readouterr().err
+    _tell([at(2.0, 0.0), at(2.25, 60.0)], hours=1.0)
+    told = capsys.readouterr().err
+    assert "0.25 of 1 h" in told
+    assert "3.0 min left" in told
