@@ -144,6 +144,7 @@ def _symbol_options(settings: Settings) -> SymbolOptions:
         flush_ms=storage.flush_ms,
         latest_rows=storage.latest_rows,
         max_unacked_rows=settings.streams.max_unacked_rows,
+        max_unacked_mb=settings.streams.max_unacked_mb,
         log_level=settings.log.level,
     )
 

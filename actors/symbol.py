@@ -55,6 +55,8 @@ PATIENCE_NS: Final = 100_000_000
 """So long what is due to others waits for the next events, whose wake-up it shares."""
 LATENCIES_EVERY_NS: Final = 5_000_000_000
 MOVE_BPS: Final = 5.0
+ROWS_BYTES: Final = 2**20
+"""Rows are sent in pieces of at most so much, far below what may be unacknowledged."""
 """A mid that moved so far since the last state is told at once, not at the next interval."""
 
 
@@ -71,6 +73,7 @@ class SymbolOptions:
     analysis_interval_ms: float
     flush_ms: float
     max_unacked_rows: int
+    max_unacked_mb: float
     liquidation_bar_s: float = 60.0
     latest_rows: int = 0
     log_level: str = "INFO"
@@ -149,6 +152,7 @@ class Symbol:
                         name=name,
                         keys=self._keys,
                         max_unacked_rows=self._options.max_unacked_rows,
+                        max_unacked_bytes=int(self._options.max_unacked_mb * 1e6),
                     )
             else:
                 self._board.reconnect(board)
@@ -417,12 +421,13 @@ class Symbol:
         if patient and self._receiver.has_more():
             return
         for venue in self._venues.values():
-            for batch in venue.rows.take_all(now) if everything else venue.rows.take(now):
-                if self._store.send(batch.key, batch.rows):
-                    self._rows_sent += len(batch)
-                    venue.latest.add(batch.table, batch.rows)
+            batches = venue.rows.take_all(now) if everything else venue.rows.take(now)
+            for piece in (piece for batch in batches for piece in batch.pieces(ROWS_BYTES)):
+                if self._store.send(piece.key, piece.rows):
+                    self._rows_sent += len(piece)
+                    venue.latest.add(piece.table, piece.rows)
                 else:
-                    self._refuse(venue, batch.table, len(batch))
+                    self._refuse(venue, piece.table, len(piece))
         self._rows_due = min(venue.rows.due for venue in self._venues.values())
         self._store.pump()
 

@@ -98,3 +98,19 @@ def test_bar_of_a_liquidation_map_must_divide_five_minutes(seconds: object) -> N
         load_settings(flags={"fleet": {"liquidation_bar_s": seconds}}, environ={})
     environ = {"ALPHAPLUS_FLEET__LIQUIDATION_BAR_S": "150"}
     assert load_settings(flags={}, environ=environ).fleet.liquidation_bar_s == 150.0
+
+
+@pytest.mark.parametrize(
+    ("field", "too_little"),
+    [
+        ("streams.max_unacked_rows", 49_999),
+        ("streams.max_unacked_mb", 7.9),
+        ("storage.max_spool_mb", 15),
+    ],
+)
+def test_bounds_of_memory_and_disk_leave_room_for_one_piece_of_rows(
+    field: str, too_little: float
+) -> None:
+    section, name = field.split(".")
+    with pytest.raises(ConfigError, match=field):
+        load_settings(None, {section: {name: too_little}}, {})

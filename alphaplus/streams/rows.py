@@ -47,7 +47,9 @@ from alphaplus.streams.endpoint import Endpoint, StreamKeys, Transport
 
 logger = logging.getLogger(__name__)
 
-HIGH_WATER: Final = 64
+HIGH_WATER: Final = 16
+"""Messages that wait in the sockets of each sender and at the receiver for it; what is more waits
+in the sender, which bounds it."""
 MAX_TAKE_BATCHES: Final = 1024
 """One `recv` ends here, so that fast senders cannot keep it from returning."""
 MAX_SENDERS: Final = 4096
