@@ -29,10 +29,10 @@ from benchmarks.scale.system import ask as ask_http
 
 FRESH_WITHIN_S: Final = 300.0
 WINDOW_S: Final = 1.0
-WARM_S: Final = 3.0
+WARM_S: Final = 2.0
 CALM_S: Final = 6.0
 """How long a fleet runs calmly before it is loaded."""
-WATCHED_AFTER_S: Final = 20.0
+WATCHED_AFTER_S: Final = 15.0
 BURST_S: Final = 10.0
 START_SPEED: Final = 0.5
 """While the fleet starts: the venue begins symbols one after the other in market time."""
@@ -95,6 +95,7 @@ class Fleet:
         self._check_played()
         seen = windows(self._readings[first:], self._idle)
         return {
+            "symbols": self._market.symbols,
             **sustained(seen),
             "events_per_batch": batch,
             "cores_by_role": cores,
@@ -116,6 +117,7 @@ class Fleet:
         seen = windows(self._readings[first:], self._idle)
         during = [w for w in seen if begun <= w.from_s and w.to_s <= ended + WINDOW_S / 2]
         return {
+            "symbols": self._market.symbols,
             "base_per_s": round(base_per_s, 1),
             "factor": factor,
             "during": sustained(during),
