@@ -127,7 +127,8 @@ class Fleet(Section):
     liquidation_bar_s: Annotated[float, BeforeValidator(_divides_five_minutes)] = 60.0
     """Length of the bars that liquidation maps are made of; divides 300."""
     symbol_cpus: Positive = 0.01
-    symbol_memory_mb: Positive = 120.0
+    symbol_memory_mb: Positive = 80.0
+    """Of its own; an actor that is not forked from a template takes 150."""
     feed_cpus: Positive = 0.1
     feed_memory_mb: Positive = 250.0
     portfolio_cpus: Positive = 0.05
