@@ -11,9 +11,9 @@ one_level   each depth message cut into messages of one level that lead to the s
             quarter of the symbols, as each has 68 times the messages
 recorded    messages as recorded, 68 levels in the mean
 burst       ten seconds at ten times `--base` messages/s, the venue waiting for no one: seconds
-            until the 99th percentile of a window of a second is below 10 ms again, and no more
-            than a tenth of a second of messages is on its way. Default base: a ninth of what
-            `recorded` took, so that the burst is more than the machine can carry
+            until the 99th percentile of a window of a second is below 10 ms again, for three of
+            them, and no more than a tenth of a second of messages is on its way. Default base: a
+            ninth of what `recorded` took, so that the burst is more than can be carried
 
 Latency is from the socket to the published analysis. `waiting` counts messages that the venue
 has sent and whose analysis is not there, wherever they are. Rows are stored each second, not

@@ -9,6 +9,11 @@ from alphaplus.latency import LatencyHistogram
 
 CALM_MS: Final = 10.0
 """Latency, 99th percentile of a window, below which a fleet is calm."""
+BEGUN_S: Final = 0.1
+"""A window that began so shortly before the end of the burst is one after it."""
+CALM_WINDOWS: Final = 3
+"""Successive windows that are calm where it has recovered: one alone may be luck, and a single
+late one later on is not of the burst."""
 CALM_WAITING_S: Final = 0.1
 """Messages that may be under way in a calm fleet, in seconds of the base rate."""
 
@@ -72,23 +77,26 @@ def windows(readings: Sequence[Reading], idle: int) -> list[Window]:
 
 
 def recovery_s(seen: Sequence[Window], burst_end_s: float, base_rate: float) -> float | None:
-    """Return seconds from the end of a burst to the end of the first window that is calm, and
-    after which all are; None if the last is not.
+    """Return seconds from the end of a burst to the end of the first of three calm windows;
+    None if there are none.
 
     Calm is a p99 below 10 ms with no more than a tenth of a second of the base rate under way:
     what still waits in a socket has no latency yet.
     """
-    calm_since = None
-    for window in seen:
-        if window.to_s <= burst_end_s:
-            continue
-        calm = (
-            window.p99_ms is not None
-            and window.p99_ms < CALM_MS
-            and window.waiting <= CALM_WAITING_S * base_rate
-        )
-        calm_since = (calm_since or window.to_s) if calm else None
-    return None if calm_since is None else round(calm_since - burst_end_s, 2)
+    after = [window for window in seen if window.from_s >= burst_end_s - BEGUN_S]
+    calm = [_is_calm(window, base_rate) for window in after]
+    for place in range(len(after) - CALM_WINDOWS + 1):
+        if all(calm[place : place + CALM_WINDOWS]):
+            return round(after[place].to_s - burst_end_s, 2)
+    return None
+
+
+def _is_calm(window: Window, base_rate: float) -> bool:
+    return (
+        window.p99_ms is not None
+        and window.p99_ms < CALM_MS
+        and window.waiting <= CALM_WAITING_S * base_rate
+    )
 
 
 def sustained(seen: Sequence[Window]) -> dict[str, Any]:

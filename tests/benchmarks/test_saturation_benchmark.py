@@ -64,17 +64,21 @@ def test_windows_hold_what_happened_between_readings() -> None:
     assert second.p99_ms is None
 
 
-def test_recovery_is_the_first_calm_window_that_stays_calm() -> None:
-    seen = [window(1, 50), window(2, 9), window(3, 50), window(4, 9), window(5, 8)]
-    assert recovery_s(seen, 0.5, 100) == 3.5
-    assert recovery_s(seen, 4.5, 100) == 0.5
-    assert recovery_s(seen[:3], 0.5, 100) is None
+def test_recovery_is_the_first_of_three_calm_windows() -> None:
+    late = [window(1, 50), window(2, 9), window(3, 50)]
+    calm = [window(4, 9), window(5, 8), window(6, 7)]
+    assert recovery_s([*late, *calm], 0.0, 100) == 4.0
+    assert recovery_s([*late, *calm], 3.05, 100) == 0.95
+    assert recovery_s([*late, *calm, window(7, 30)], 3.0, 100) == 1.0
+    assert recovery_s([*late, *calm[:2]], 0.0, 100) is None
+    assert recovery_s(calm, 3.5, 100) is None
 
 
 @pytest.mark.parametrize("restless", [window(3, 10.0), window(3, None), window(3, 1.0, waiting=11)])
 def test_late_silent_and_waiting_windows_are_not_calm(restless: Window) -> None:
-    assert recovery_s([window(2, 1.0), restless], 1.0, 100) is None
-    assert recovery_s([restless, window(4, 1.0, waiting=10)], 1.0, 100) == 3.0
+    calm = [window(end, 1.0, waiting=10) for end in (4, 5, 6)]
+    assert recovery_s([restless, *calm], 2.0, 100) == 2.0
+    assert recovery_s([window(2, 1.0), restless, *calm[:2]], 1.0, 100) is None
 
 
 def test_rates_are_means_over_time_and_backlogs_the_largest() -> None:
