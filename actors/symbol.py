@@ -36,6 +36,7 @@ from alphaplus.instruments import Instrument
 from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.leverage.tiers import TierTable
+from alphaplus.storage._event_kernels import warm_event_kernels
 from alphaplus.storage.latest_rows import LatestOfMarket, LatestRows
 from alphaplus.storage.market_rows import MarketRows
 from alphaplus.streams import (
@@ -118,6 +119,7 @@ class Symbol:
         self._clock = clock
         ensure_compiled()
         warm_once()
+        warm_event_kernels()
         self._venues = {item.exchange: self._venue(item) for item in instruments}
         self._receiver = EventReceiver(streams.here())
         self._board: LatestSender | None = None

@@ -27,6 +27,7 @@ from alphaplus.jit import cache_dir
 from alphaplus.leverage.engine import warm_engine
 from alphaplus.leverage.hit_probability import hit_probability
 from alphaplus.leverage.liquidation_tracker import warm_tracker
+from alphaplus.storage._event_kernels import warm_event_kernels
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def compile_all() -> None:
     """Run everything that has kernels on a little made-up data."""
     MarketFeed([EXAMPLE]).warm()
     warm_once()
+    warm_event_kernels()
     warm_engine()
     warm_tracker(EXAMPLE)
     hit_probability(0.0, 0.0, 0.0)

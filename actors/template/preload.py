@@ -12,6 +12,7 @@ import ray._raylet
 from actors.template.handover import NotReadyError
 from alphaplus.analysis.warm import warm_once
 from alphaplus.kernels import is_compiled
+from alphaplus.storage._event_kernels import warm_event_kernels
 
 ACTORS: Final = ("actors.symbol",)
 """Modules of the actors that are forked from a template. They themselves are left to the worker:
@@ -40,6 +41,7 @@ def load_all(title: str) -> None:
     for name in ACTORS:
         _import_what_it_imports(name)
     warm_once()
+    warm_event_kernels()
     if _drawn_in_a_fork() == _drawn_in_a_fork():
         raise NotReadyError("Expected forks with random numbers of their own, were the same.")
 

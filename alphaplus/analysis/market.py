@@ -8,7 +8,6 @@ import logging
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.book_levels import BookLevels
@@ -291,10 +290,3 @@ def _copy_touches(tops: Any, quotes: Any) -> None:
         quotes[i].ask_tick = tops[i].ask_tick
         quotes[i].bid_quantity = tops[i].bid_quantity
         quotes[i].ask_quantity = tops[i].ask_quantity
-
-
-def is_level(events: EventArray) -> npt.NDArray[np.bool_]:
-    """Say which rows change a level; a depth message without any travels as one empty row."""
-    empty = (events["price_tick"] == 0) & (events["value"] == 0)
-    levels: npt.NDArray[np.bool_] = (events["kind"] == Kind.DEPTH) & ~empty
-    return levels

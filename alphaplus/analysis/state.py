@@ -5,6 +5,7 @@ turns a record into the dictionary that people and programs read, with None for 
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -61,14 +62,29 @@ STATE: Final = np.dtype(
         *((name, "<i8") for name in COUNTERS),
     ]
 )
+_BLANK: Final[dict[str, Any]] = {
+    **dict.fromkeys(STATE.names or (), 0),
+    "exchange": "",
+    "symbol": "",
+    **dict.fromkeys(PRICES, math.nan),
+}
+
+
+def state_record(values: Mapping[str, Any]) -> StateRecord:
+    """Return a record of named values; those that are not given, or None, are unknown.
+
+    All fields are set at once: one at a time takes a microsecond each.
+    """
+    row = []
+    for name, blank in _BLANK.items():
+        value = values.get(name)
+        row.append(blank if value is None else value)
+    return np.array([tuple(row)], dtype=STATE)
 
 
 def blank_state() -> StateRecord:
     """Return the record of an instrument of which nothing is known."""
-    row = np.zeros(1, dtype=STATE)
-    for name in PRICES:
-        row[name] = math.nan
-    return row
+    return state_record({})
 
 
 def stale_reason(

@@ -13,42 +13,52 @@ from alphaplus.analysis.order_book import (
     OrderBookSnapshot,
 )
 from alphaplus.analysis.spread import spread_bps
-from alphaplus.analysis.state import StateRecord, blank_state, freshness
+from alphaplus.analysis.state import StateRecord, freshness, state_record
 from alphaplus.errors import StaleBook, UnknownMeasure
 
 _LAST: Final = (
+    "next_funding_ts",
     "mark_price",
     "index_price",
     "funding_rate",
     "open_interest",
     "volume_24h",
     "turnover_24h",
+    "messages",
+    "level_updates",
+    "trades",
 )
-_COUNTS: Final = ("messages", "level_updates", "trades")
-STATE_IMBALANCES: Final = (1, 5, 20)
+_STATE_IMBALANCES: Final = ("imbalance_1", "imbalance_5", "imbalance_20")
 
 
 def state(market: Market, now_ns: int) -> StateRecord:
     """Return where a market stands as one `STATE` row."""
-    row = blank_state()
-    row["exchange"], row["symbol"] = market.instrument.exchange, market.instrument.symbol
-    row["status"], row["hole"] = market.status, market.hole
-    row["crossed"] = market.book.is_valid and market.book.is_crossed
-    row["ts_event"], row["ts_recv"] = market.ts_event, market.ts_recv
-    row["ts_publish"], row["sequence"] = now_ns, market.book.sequence or 0
-    last = market.last
-    row["next_funding_ts"] = last["next_funding_ts"]
-    for name in (*_LAST, *_COUNTS):
-        row[name] = last[name]
-    if last["has_trades"]:
-        row["last_price"] = market.instrument.price(int(last["last_trade_tick"]))
-    imbalances = _imbalances(values_of(market.analyzer, "imbalance"))
-    measured = touch(market) | {f"imbalance_{n}": imbalances.get(str(n)) for n in STATE_IMBALANCES}
-    for name, value in measured.items():
-        row[name] = math.nan if value is None else value
-    row["gaps"], row["resyncs"], row["dropped"] = market.gaps, market.resyncs, market.dropped
-    row["audit_equal"], row["audit_different"] = market.audit.equal, market.audit.different
-    return row
+    book, audit, last = market.book, market.audit, market.last
+    imbalances = values_of(market.analyzer, "imbalance")
+    return state_record(
+        {
+            "exchange": market.instrument.exchange,
+            "symbol": market.instrument.symbol,
+            "status": market.status,
+            "hole": market.hole,
+            "crossed": book.is_valid and book.is_crossed,
+            "ts_event": market.ts_event,
+            "ts_recv": market.ts_recv,
+            "ts_publish": now_ns,
+            "sequence": book.sequence,
+            **{name: last[name] for name in _LAST},
+            "last_price": market.instrument.price(int(last["last_trade_tick"]))
+            if last["has_trades"]
+            else None,
+            **touch(market),
+            **{name: imbalances.get(name) for name in _STATE_IMBALANCES},
+            "gaps": market.gaps,
+            "resyncs": market.resyncs,
+            "dropped": market.dropped,
+            "audit_equal": audit.equal,
+            "audit_different": audit.different,
+        }
+    )
 
 
 def touch(market: Market) -> dict[str, float | None]:

@@ -61,16 +61,19 @@ class RowRing:
         if self._complete_after is None:
             self._complete_after = int(rows["time"][0])
         kept = rows[-self._capacity :]
-        gone = rows[: len(rows) - len(kept)]["time"].tolist()
+        self._forget(rows[: len(rows) - len(kept)])
         place = self._count % self._capacity
         first = min(len(kept), self._capacity - place)
         for start, part in ((place, kept[:first]), (0, kept[first:])):
             end = start + len(part)
             full = min(max(self._filled - start, 0), len(part))
-            gone += self._rows["time"][start : start + full].tolist()
+            self._forget(self._rows[start : start + full])
             self._rows[start:end] = part
         self._count += len(kept)
-        self._complete_after = max([self._complete_after, *gone])
+
+    def _forget(self, gone: RowArray) -> None:
+        if len(gone) and self._complete_after is not None:
+            self._complete_after = max(self._complete_after, int(gone["time"].max()))
 
     def refill(self, stored: RowArray) -> None:
         """Put the newest rows of the database (at most `capacity`, in order) before all others.
