@@ -153,7 +153,7 @@ class _Run:
         while self._head.job_state(self._job) not in OVER and time.monotonic() < give_up:
             if time.monotonic() > tell:
                 tell += TELL_DRAIN_S
-                said = _last_drain_line(self._head.job_log(self._job))
+                said = last_drain_line(self._head.job_log(self._job))
                 if said and said != told:
                     self._say(told := said)
             time.sleep(0.2)
@@ -249,7 +249,7 @@ def _result(log: str) -> dict[str, Any]:
     return summary
 
 
-def _last_drain_line(log: str) -> str:
+def last_drain_line(log: str) -> str:
     """Return what the job said last of how far its drain is, empty if nothing."""
     said = [line.partition(DRAINING)[2] for line in log.splitlines() if DRAINING in line]
     return f"{DRAINING}{said[-1]}" if said else ""

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from alphaplus.local import up as up_module
 from alphaplus.local.ports import free_ports
 
 FIELDS = {
@@ -219,3 +220,16 @@ def test_an_unreachable_database_is_named_without_its_password(tmp_path: Path) -
     assert done.returncode == 2
     assert f"127.0.0.1:{port}/x" in done.stderr
     assert "hunter2" not in done.stderr
+
+
+def test_how_far_the_drain_is_comes_from_the_jobs_log() -> None:
+    log = (
+        "INFO jobs.stream: draining\n"
+        "INFO jobs.stream: draining: emptying queues\n"
+        "INFO jobs.stream: draining: writing rows: 2,700,000 rows left, 90,000 rows/s, about 30 s\n"
+        "WARNING something else\n"
+    )
+    assert up_module.last_drain_line(log) == (
+        "draining: writing rows: 2,700,000 rows left, 90,000 rows/s, about 30 s"
+    )
+    assert up_module.last_drain_line("INFO jobs.stream: draining\n") == ""
