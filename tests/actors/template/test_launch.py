@@ -193,6 +193,19 @@ def test_workers_outlive_a_killed_template_and_the_next_makes_another(node: Node
     assert two["parent"] == three["parent"] == node.launchers[1].pid
 
 
+def test_each_raylet_and_each_job_has_a_template_of_its_own(node: Node) -> None:
+    one = node.worker()
+    with subprocess.Popen(["sleep", "600"]) as other:
+        two = node.worker(RAY_RAYLET_PID=str(other.pid))
+        other.kill()
+    three = node.worker(RAY_JOB_ID="02000000")
+
+    assert len({said["parent"] for said in (one, two, three)}) == 3
+    assert node.launchers[1].wait(10) == 0, "a template ends with its own raylet"
+    assert node.launchers[0].poll() is None
+    assert node.launchers[2].poll() is None
+
+
 def test_worker_with_another_environment_starts_alone_and_says_why(node: Node) -> None:
     one = node.worker(ASKED="1")
     launcher = node.launch(ASKED="2")
