@@ -137,7 +137,7 @@ def top(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per look.")] = False,
 ) -> None:
     """Watch a running fleet: lag, rate, batch, drops, backlog, CPU and memory of each market."""
-    from alphaplus.local.api import address
+    from alphaplus.client import address
     from alphaplus.local.top import top as watch
 
     watch(

@@ -5,8 +5,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -14,6 +16,7 @@ import psutil
 from alphaplus.config import Settings
 from alphaplus.errors import AlphaPlusError
 from alphaplus.jit import cache_dir
+from alphaplus.local.demands import Offer, misfits, node_types, running_nodes
 from alphaplus.local.ports import require_free
 from alphaplus.local.up import repository_root
 from alphaplus.storage.binaries import find_binaries
@@ -124,6 +127,35 @@ def _memory(_: Settings) -> Iterator[Finding]:
     yield Finding("memory", ok, f"{free_gb:.1f} GB available", fix)
 
 
+def _nodes(settings: Settings) -> Iterator[Finding]:
+    """Look whether every actor fits on this machine, or on a node of each cluster that is said."""
+    here = {"CPU": float(os.cpu_count() or 1), "memory": float(psutil.virtual_memory().total)}
+    offers: list[tuple[str, Callable[[], Mapping[str, Offer]]]] = []
+    if os.environ.get("RAY_ADDRESS"):
+        offers.append(("nodes (running)", running_nodes))
+    else:
+        offers.append(("nodes (this machine)", lambda: {"this machine": here}))
+    root = Path(__file__).resolve().parents[2]
+    files = (root / "cluster.yaml", *sorted((root / "deploy").glob("cluster-*.yaml")))
+    offers += [
+        (f"nodes ({file.name})", partial(node_types, file))
+        for file in files
+        if file.is_file() and node_types(file)
+    ]
+    for name, ask in offers:
+        try:
+            found = misfits(settings.fleet, ask())
+        except AlphaPlusError as error:
+            yield Finding(name, False, str(error))
+            continue
+        yield Finding(
+            name,
+            not found,
+            "; ".join(found) or "every actor fits on one of them",
+            "lower fleet.*_cpus and fleet.*_memory_mb, or offer larger nodes" if found else "",
+        )
+
+
 def _attempt(name: str, look: Callable[[], str], fix: str) -> Finding:
     try:
         return Finding(name, True, look())
@@ -131,4 +163,6 @@ def _attempt(name: str, look: Callable[[], str], fix: str) -> Finding:
         return Finding(name, False, str(error), fix)
 
 
-_LOOKS: Final = (_python, _packages, _ray, _code, _database, _port, _clock, _disk, _memory)
+_LOOKS: Final = (
+    _python, _packages, _ray, _code, _database, _port, _clock, _disk, _memory, _nodes,
+)  # fmt: skip

@@ -4,19 +4,18 @@ import json as jsons
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
-from urllib.parse import quote
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from alphaplus.client import Client, WatchedSymbol, address
 from alphaplus.config import load_settings
 from alphaplus.errors import AlphaPlusError
-from alphaplus.local.api import COMMAND_TIMEOUT_S, address, call
 
-PATH: Final = "/v1/fleet/symbols"
 LOOK_EVERY_S: Final = 1.0
 
 app = typer.Typer(
@@ -39,7 +38,7 @@ WaitS = Annotated[
 @app.command("list")
 def list_symbols(config: ConfigFile = None, url: Url = None, json: AsJson = False) -> None:
     """Say of every watched symbol where it stands, and why it does not run."""
-    _show(call(address(load_settings(config).serve, url), PATH), json)
+    _show(_client(config, url).watched_symbols(), json)
 
 
 @app.command()
@@ -51,16 +50,16 @@ def add(
     json: AsJson = False,
 ) -> None:
     """Watch more symbols; those that are watched already stay."""
-    api = address(load_settings(config).serve, url)
-    answer = call(api, PATH, method="PUT", body={"symbols": symbols}, timeout_s=COMMAND_TIMEOUT_S)
+    client = _client(config, url)
+    found = client.add_symbols(symbols)
     if wait is not None:
-        answer = await_states(
-            lambda: call(api, PATH),
+        found = await_states(
+            client.watched_symbols,
             symbols,
             lambda states: all(states.get(symbol) == "running" for symbol in symbols),
             wait,
         )
-    _show(answer, json)
+    _show(found, json)
 
 
 @app.command()
@@ -72,40 +71,44 @@ def remove(
     json: AsJson = False,
 ) -> None:
     """Watch symbols no longer: all of them or, if one cannot be removed, none."""
-    api = address(load_settings(config).serve, url)
-    names = quote(",".join(symbols), safe=",")
-    answer = call(api, f"{PATH}?symbols={names}", method="DELETE", timeout_s=COMMAND_TIMEOUT_S)
+    client = _client(config, url)
+    found = client.remove_symbols(symbols)
     if wait is not None:
-        answer = await_states(lambda: call(api, PATH), symbols, lambda states: not states, wait)
-    _show(answer, json)
+        found = await_states(client.watched_symbols, symbols, lambda states: not states, wait)
+    _show(found, json)
 
 
 def await_states(
-    ask: Callable[[], dict[str, Any]],
+    ask: Callable[[], list[WatchedSymbol]],
     symbols: Sequence[str],
     is_done: Callable[[dict[str, str]], bool],
     wait_s: float,
-) -> dict[str, Any]:
+) -> list[WatchedSymbol]:
     """Ask until the states of `symbols` are as wanted; raises AlphaPlusError if they never are."""
     give_up = time.monotonic() + wait_s
     while True:
-        found = [item for item in ask()["symbols"] if item["symbol"] in symbols]
-        if is_done({item["symbol"]: item["state"] for item in found}):
-            return {"count": len(found), "symbols": found}
+        found = [item for item in ask() if item.symbol in symbols]
+        if is_done({item.symbol: item.state for item in found}):
+            return found
         if time.monotonic() >= give_up:
-            rest = [f"{i['symbol']} is {i['state']} ({i['detail'] or 'no reason'})" for i in found]
+            rest = [f"{i.symbol} is {i.state} ({i.detail or 'no reason'})" for i in found]
             raise AlphaPlusError(
                 f"Expected it to be done within {wait_s:g} s, was not: {'; '.join(rest)}."
             )
         time.sleep(LOOK_EVERY_S)
 
 
-def _show(answer: dict[str, Any], json: bool) -> None:
+def _client(config: Path | None, url: str | None) -> Client:
+    return Client(address(load_settings(config).serve, url))
+
+
+def _show(found: Sequence[WatchedSymbol], json: bool) -> None:
     if json:
-        sys.stdout.write(jsons.dumps(answer) + "\n")
+        told = {"count": len(found), "symbols": [asdict(item) for item in found]}
+        sys.stdout.write(jsons.dumps(told) + "\n")
         sys.stdout.flush()
         return
     table = Table("symbol", "state", "feed", "detail", box=None, pad_edge=False)
-    for item in answer["symbols"]:
-        table.add_row(item["symbol"], item["state"], item["feed"] or "", item["detail"])
+    for item in found:
+        table.add_row(item.symbol, item.state, item.feed or "", item.detail)
     Console().print(table)

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from alphaplus.client import call
 from alphaplus.errors import ConfigError
-from alphaplus.local.api import call
 
 Load = Mapping[str, Any]
 

@@ -303,3 +303,23 @@ def test_unknown_fields_do_not_disturb() -> None:
     play(feed, consumer, lines, 20)
     assert consumer.book.state_hash() == plain.book.state_hash()
     assert feed.instrument_counters(0).bad_frames == 0
+
+
+def test_the_book_of_one_that_stays_goes_on_at_its_new_place() -> None:
+    one, two = market(), SyntheticVenue(symbol="ETHUSDT", seed=9)
+    feed = feed_of(two.run(3), one)
+    first, second = feed.instruments
+    consumer = Consumer(feed, 1)
+    half = len(one.lines) // 2
+    play(feed, consumer, one.lines[:half])
+    feed.set_instruments([second])
+    consumer.index = 0
+    play(feed, consumer, one.lines[half:])
+    assert book_levels(consumer.book) == levels_of(one)
+    assert consumer.statuses == [FeedStatus.BUFFERING, FeedStatus.SYNCED]
+    assert feed.instrument_counters(0).gaps == 0
+    assert feed.on_frames([two.lines[0][1]], [two.lines[0][0]]).batches == []
+    assert feed.counters.unknown_symbol_frames == 1, "a late frame of one that has left"
+    feed.set_instruments([second, first])
+    assert feed.instrument_counters(1).messages == 0, "one that comes back begins anew"
+    assert feed.instrument_counters(0).messages > 0

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alphaplus.cli import app
+from alphaplus.client import Client, WatchedSymbol
 from alphaplus.errors import AlphaPlusError
 from alphaplus.local.symbols import await_states
 
@@ -18,7 +19,8 @@ BTC, DOGE = "BTC-USDT-PERP", "DOGE-USDT-PERP"
 
 def place(symbol: str, state: str, detail: str = "") -> dict[str, Any]:
     feed = "feed:binance:0" if state == "running" else None
-    return {"symbol": symbol, "state": state, "detail": detail, "feed": feed}
+    where = {"symbol": symbol, "exchange": "binance"}
+    return {**where, "state": state, "detail": detail, "feed": feed}
 
 
 class Api(BaseHTTPRequestHandler):
@@ -94,9 +96,21 @@ def test_wait_asks_until_it_is_done(api: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_waiting_in_vain_says_for_what() -> None:
-    pending = place(DOGE, "pending", "no node with room")
+    pending = WatchedSymbol(**place(DOGE, "pending", "no node with room"))
     with pytest.raises(AlphaPlusError, match=r"DOGE-USDT-PERP is pending \(no node with room\)"):
-        await_states(lambda: {"symbols": [pending]}, [DOGE], lambda _: False, 0.0)
+        await_states(lambda: [pending], [DOGE], lambda _: False, 0.0)
+
+
+def test_the_client_gives_records_and_raises_what_is_refused(api: str) -> None:
+    client = Client(f"{api}/")
+    assert client.watched_symbols() == [WatchedSymbol(**place(BTC, "running"))]
+    assert client.add_symbols((DOGE,))[0].symbol == BTC, "whatever the API says"
+    assert client.remove_symbols([BTC])[0].feed == "feed:binance:0"
+    Api.answers[:] = [(404, {"detail": "binance does not list X."})]
+    with pytest.raises(AlphaPlusError, match="does not list X"):
+        client.add_symbols(["X"])
+    with pytest.raises(AlphaPlusError, match="Start it with 'alphaplus up'"):
+        Client("http://127.0.0.1:9").watched_symbols()
 
 
 def test_a_refusal_is_the_apis_own_sentence(api: str) -> None:

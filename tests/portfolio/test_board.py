@@ -6,7 +6,7 @@ import pytest
 
 from alphaplus.events import FeedStatus
 from alphaplus.portfolio.board import MarketBoard
-from tests.portfolio.desk_cases import BTC, NOW, instrument, risk_row, state
+from tests.portfolio.desk_cases import BTC, ETH, NOW, instrument, risk_row, state
 
 KEY = f"binance:{BTC}"
 
@@ -62,3 +62,19 @@ def test_an_old_risk_row_counts_as_none() -> None:
     blank = made.risk(KEY, NOW + 11_000_000_000)
     assert np.isnan(blank["mid"])
     assert str(blank["symbol"]) == BTC
+
+
+def test_markets_come_and_go_and_who_stays_is_known_as_before() -> None:
+    made = board()
+    made.take_state(state(BTC))
+    made.take_risk(risk_row(BTC))
+    before = made.mark(KEY, NOW).price
+    made.set_instruments([instrument(BTC), instrument(ETH)])
+    assert made.mark(KEY, NOW).price == before
+    assert made.mark(f"binance:{ETH}", NOW).missing[0].endswith("nothing has been received yet")
+    made.set_instruments([instrument(ETH)])
+    made.take_state(state(BTC))  # the last words of one that has left
+    made.take_risk(risk_row(BTC))
+    assert list(made.instruments) == [f"binance:{ETH}"]
+    made.set_instruments([instrument(BTC)])
+    assert made.mark(KEY, NOW).price is None, "nothing of its life before counts"

@@ -426,3 +426,25 @@ def test_stress_inputs_have_everything_that_is_known() -> None:
     assert found.betas[f"binance:{BTC}"] == pytest.approx(1.0)
     assert found.funding_rates[f"binance:{BTC}"] == 0.0001
     assert found.sigmas[f"binance:{BTC}"] >= 0.006, "the larger of live and history"
+
+
+def test_a_market_that_is_held_stays_known_and_its_symbol_says_by_whom() -> None:
+    held = account(position(), position(ETH, quantity=-9), wallet_balance=40_000.0)
+    made = ready(held)
+    made.set_accounts("other", [account(position(ETH))])
+    assert made.holders([ETH, INVERSE]) == {ETH: ["main", "other"]}
+    before = figure(made.report("main", NOW), "equity")
+    made.set_instruments([item for item in instruments() if item.symbol not in (ETH, INVERSE)])
+    assert f"binance:{ETH}" in made.board.instruments
+    assert f"binance:{INVERSE}" not in made.board.instruments
+    assert figure(made.report("main", NOW), "equity") == before
+    with pytest.raises(RiskError, match="one that is watched"):
+        made.set_accounts("third", [account(position(ETH))])
+    made.set_instruments(instruments())
+    made.set_accounts("third", [account(position(ETH))])
+
+
+def test_a_market_that_values_collateral_is_in_use() -> None:
+    coin = {"asset": "ETH", "balance": 1.0, "haircut": 0.1}
+    made = ready(account(position(), wallet_balance=1_000.0, collateral=[coin]))
+    assert made.holders([ETH, BTC]) == {BTC: ["main"], ETH: ["main"]}
