@@ -19,7 +19,7 @@ def test_every_role_asks_for_both() -> None:
 
 
 def test_who_fits_nowhere_is_named_with_what_it_asks_for() -> None:
-    fleet = Fleet(symbol_cpus=8, store_memory_mb=20_000)
+    fleet = Fleet(symbol_cpus=8, symbol_memory_mb=120, store_memory_mb=20_000)
     nodes = {"large": {"CPU": 4.0, "memory": 11e9}, "head": {"CPU": 0.0}}
     assert misfits(fleet, nodes) == [
         "a symbol asks for 8 CPU and 120 MB",
