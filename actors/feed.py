@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 PUMP_EVERY_S: Final = 0.002
 TELL_EVERY_S: Final = 1.0
 RESTING_S: Final = 0.05
+BOOKS_FIRST_S: Final = 60.0
+"""So long the history waits for the snapshots of all books: both spend one allowance."""
 LEAVE_TIMEOUT_S: Final = 5.0
 """How long a symbol that leaves may take what was received of it."""
 
@@ -153,7 +155,14 @@ class Feed:
         volume_s, interest_s = options.volume_poll_s, options.open_interest_poll_s
         self._spawn(self._poll(volume_s, connection.fetch_day_volume, "volume of 24 hours"))
         self._spawn(self._poll(interest_s, connection.fetch_open_interest, "open interest", True))
-        self._history_task = self._spawn(self._history.run())
+        self._history_task = self._spawn(self._follow_history(self._history))
+
+    async def _follow_history(self, history: FeedHistory) -> None:
+        """Keep the history up, once the books have had the request weight that they need."""
+        patience_ends = time.monotonic() + BOOKS_FIRST_S
+        while not self._feed.is_synced and time.monotonic() < patience_ends:  # noqa: ASYNC110
+            await asyncio.sleep(RESTING_S)
+        await history.run()
 
     async def _follow(self, routes: Mapping[str, Endpoint]) -> None:
         """Bring what is sent in line with `routes`."""

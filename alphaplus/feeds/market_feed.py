@@ -402,6 +402,11 @@ class MarketFeed:
             self._books[index].take(decoded, messages[owners == index], output)
         return output
 
+    @property
+    def is_synced(self) -> bool:
+        """Whether every book is in step with the venue."""
+        return all(book.sequence.is_synced for book in self._books)
+
     def on_snapshot(self, instrument: int, payload: bytes, ts_recv: int) -> FeedOutput:
         """Take the REST depth snapshot of an instrument, received at `ts_recv` (ns).
 
