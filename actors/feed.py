@@ -86,14 +86,14 @@ class Feed:
         """Return what names this life of the actor; proof that it lives."""
         return self._life
 
-    async def listed(self) -> list[Instrument]:
-        """Ask the venue for all instruments of the market that the settings' symbols are of.
+    async def listed(self, symbols: Sequence[str] = ()) -> list[Instrument]:
+        """Return instruments of the market that the settings' symbols are of; none named: all.
 
-        Raises ConfigError, UnknownSymbol (malformed) or FeedDisconnected, each with what to do.
+        Raises ConfigError, UnknownSymbol or FeedDisconnected, each with what to do.
         """
         connection = self._connection or self._connect(self._options.symbols)
         try:
-            instruments = list((await connection.look_up()).values())
+            instruments = list((await connection.look_up(symbols)).values())
         finally:
             if connection is not self._connection:
                 await connection.close()

@@ -92,6 +92,12 @@ class PortfolioRisk:
             for key in wanted.keys() - self._states.keys():
                 self._states[key] = _unheard(wanted[key])
 
+    def forget(self, actor: str) -> None:
+        """Expect nothing more of an actor that has left, except for what it has counted."""
+        with self._lock:
+            self._loads.forget(actor, "")
+            self._heard.pop(actor, None)
+
     def release(self, symbols: list[str]) -> dict[str, list[str]]:
         """Watch symbols no longer, all of them or, if a portfolio holds one, none.
 

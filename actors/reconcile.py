@@ -9,7 +9,7 @@ Whatever cannot be done now (no node with room, a store that is away) holds up n
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,24 +17,27 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from actors import names
-from actors.members import FeedMember, FleetMembers, Member, in_time
-from actors.plan import Phase, enlist, plan
+from actors.feeding import Feeding, killed
+from actors.identity import Inspection
+from actors.members import FleetMembers, Member, in_time
+from actors.node import this_node
+from actors.plan import Phase, plan
+from actors.rebalance import Rebalancer
 from actors.recruit import Recruiter
 from actors.repair import Repairs
-from actors.room import free_resources, shortage
+from actors.room import Offer, free_resources, is_placed, shortage
 from alphaplus.config import Settings
-from alphaplus.errors import AlphaPlusError
+from alphaplus.errors import FleetConflict
 from alphaplus.instruments import Instrument
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
 PLACED_WITHIN_S: Final = 3.0
-"""An actor that is not ready after this, while no node has room, is waiting for one."""
+"""An actor that is not ready after this, and has no node while none has room, waits for one."""
 TOGETHER_S: Final = 5.0
 """Symbols that are ready wait so long for others that start, to share their connections."""
 RETRY_S: Final = 5.0
-GONE_EVERY_S: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class Seat:
     since: float
     """When it came to this phase, s of the monotonic clock."""
     detail: str = ""
+    node: str = ""
+    """Ray's id of the node of its actor, empty until that lives."""
     task: asyncio.Task[None] | None = None
     """What is being done with it."""
 
@@ -76,16 +81,39 @@ class Reconciler:
         self._repairs = repairs
         self._wanted = wanted
         self._on_running = on_running
+        self.inspection = Inspection()
+        self.rebalancer = Rebalancer(
+            settings.fleet.rebalance,
+            recruiter.symbol_demand,
+            free=self._free,
+            is_calm=self._is_calm,
+            keep=this_node(),
+        )
+        self._feeding = Feeding(
+            settings.feeds, fleet, recruiter, repairs, self.inspection, on_sent=self._sent
+        )
         self._seats: dict[str, Seat] = {}
         self._recruited = 0
+        self._targets: dict[str, str] = {}
+        """The nodes of symbols that are being moved."""
+        self._checks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._telling: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._defect: BaseException | None = None
+        self._shortage: str | None = None
+        self._is_stopped = False
+
+    @property
+    def feeds_left(self) -> list[dict[str, Any]]:
+        """Last reports of the feeds that had nobody to send any more."""
+        return self._feeding.left
 
     async def settle(self, say: Callable[[str], None]) -> None:
         """Start everybody for whom there is room; raises what keeps one from starting."""
         while True:
             await self._step()
+            if self._is_stopped:
+                raise FleetConflict("Expected to start the fleet, was told to drain it meanwhile.")
             if self._failure is not None:
                 raise self._failure
             phases = [seat.phase for seat in self._seats.values()]
@@ -94,17 +122,33 @@ class Reconciler:
                 break
             await self._wait()
         self._enlist(patient=False)
-        while self._telling and self._failure is None:
-            await asyncio.wait(self._telling, timeout=LOOK_EVERY_S)
-        if self._failure is not None:
-            raise self._failure
+        while self._feeding.telling and self._feeding.failure is None:
+            await asyncio.wait(self._feeding.telling, timeout=LOOK_EVERY_S)
+        if self._feeding.failure is not None:
+            raise self._feeding.failure
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
-        while True:
+        """Look again and again, until cancelled; raises what is a defect."""
+        while self._defect is None:
             await self._wait()
             await self._step()
             self._enlist(patient=True)
+            await self._rebalance()
+        raise self._defect
+
+    def check_again(self, symbol: str) -> None:
+        """Look at a symbol whose actor lives anew, maybe on another node."""
+        task = self._begin(self._checked_again(symbol), f"check {symbol}")
+        self._checks.add(task)
+        task.add_done_callback(self._checks.discard)
+
+    def leave(self, symbols: Iterable[str]) -> None:
+        """Begin to end the actors of symbols at once, whatever is wanted in the next moment."""
+        for symbol in symbols:
+            seat = self._seats.get(symbol)
+            if seat is not None and seat.phase is not Phase.LEAVING:
+                self.dismiss(symbol)
+        self.look_again()
 
     def look_again(self) -> None:
         """Look at once: what is wanted has changed."""
@@ -112,12 +156,14 @@ class Reconciler:
 
     async def stop(self, timeout_s: float) -> None:
         """End what is under way: actors that were to start, and after them those that leave."""
+        self._is_stopped = True
         for symbol, seat in self._seats.items():
             if seat.phase in (Phase.PENDING, Phase.STARTING) and seat.task is not None:
                 seat.task.cancel()
                 ray.kill(seat.member.handle, no_restart=True)
                 log.info("%s did not start before the end", symbol)
-        for task in self._telling:
+        self._feeding.cancel()
+        for task in self._checks:
             task.cancel()
         leaving = [s.task for s in self._seats.values() if s.phase is Phase.LEAVING and s.task]
         if leaving:
@@ -138,6 +184,9 @@ class Reconciler:
             state, detail = Phase.PENDING, "others start before it"
         elif seat.phase is Phase.LEAVING and symbol in self._wanted():
             state, detail = Phase.PENDING, "its former actor ends first"
+        elif seat.phase is Phase.RUNNING and self._repairs.is_away(names.symbol_name(symbol)):
+            state = Phase.PENDING if self._shortage else Phase.STARTING
+            detail = self._shortage or "it is started, or joined, again"
         else:
             state = Phase.STARTING if seat.phase is Phase.READY else seat.phase
             detail = seat.detail
@@ -149,6 +198,18 @@ class Reconciler:
             "feed": self._fleet.feed_of(symbol),
         }
 
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._note_defect)
+        return task
+
+    def _note_defect(self, task: asyncio.Task[None]) -> None:
+        """Have `run` end with what nobody has foreseen: a seat would stay as it is for ever."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failure = self._defect = error
+            self.look_again()
+
     async def _wait(self) -> None:
         try:
             async with asyncio.timeout(LOOK_EVERY_S):
@@ -159,6 +220,8 @@ class Reconciler:
 
     async def _step(self) -> None:
         await self._look_for_room()
+        if self._is_stopped:
+            return
         phases = {symbol: seat.phase for symbol, seat in self._seats.items()}
         found = plan(self._wanted(), phases, wave=self._settings.fleet.start_wave)
         for symbol in found.dismiss:
@@ -175,44 +238,52 @@ class Reconciler:
             if seat.phase is Phase.PENDING
             or (seat.phase is Phase.STARTING and now - seat.since > PLACED_WITHIN_S)
         ]
-        if not waiting:
+        has_lost = any(self._repairs.is_away(names.symbol_name(s)) for s in self._seats)
+        if not waiting and not has_lost:
+            self._shortage = None
             return
-        reason = shortage(self._recruiter.symbol_demand, await asyncio.to_thread(free_resources))
+        reason = shortage(self._recruiter.symbol_demand, await self._free())
+        self._shortage = reason
         for symbol, seat in waiting:
-            if reason is not None and seat.phase is Phase.STARTING:
+            has_node = reason is None or await asyncio.to_thread(is_placed, seat.member.handle)
+            if seat.phase is Phase.PENDING and has_node:
+                seat.enter(Phase.STARTING)
+            elif seat.phase is Phase.STARTING and reason is not None and not has_node:
                 log.warning("%s is pending: %s", symbol, reason)
                 seat.enter(Phase.PENDING, reason)
-            elif reason is None and seat.phase is Phase.PENDING:
-                seat.enter(Phase.STARTING)
 
     def _recruit(self, symbol: str, instrument: Instrument) -> None:
         try:
-            member = self._recruiter.symbol(symbol, [instrument], self._recruited)
+            member = self._recruiter.symbol(
+                symbol,
+                [instrument],
+                self._recruited,
+                node=self._targets.pop(symbol, None),
+                avoid=self.inspection.refused,
+            )
         except ValueError as error:  # the name is taken: its last owner is not quite gone
             log.warning("%s cannot start yet: %s", symbol, error)
             return
         self._recruited += 1
         seat = self._seats[symbol] = Seat(Phase.STARTING, member, time.monotonic())
-        seat.task = asyncio.create_task(
-            self._hired(symbol, instrument, seat), name=f"hire {symbol}"
-        )
+        seat.task = self._begin(self._hired(symbol, instrument, seat), f"hire {symbol}")
 
     async def _hired(self, symbol: str, instrument: Instrument, seat: Seat) -> None:
         fleet, member = self._fleet, seat.member
         try:
             member.life = await _ready(member)
-        except RayError as error:
+            seat.node = await self.inspection.node_of(member.handle, names.symbol_name(symbol))
+        except FleetConflict as error:  # the node's fault: it starts elsewhere
+            self._fail(symbol, seat, error)
+            return
+        except (RayError, TimeoutError) as error:
+            self._failure = self._failure or error
             self._fail(symbol, seat, error)
             return
         fleet.symbols[symbol] = member
-        is_new = symbol not in fleet.instruments
-        fleet.instruments[symbol] = instrument
-        try:
-            if is_new:
-                await fleet.join_board()
-        except (RayError, TimeoutError) as error:
-            log.warning("%s is not on the board yet: %s", symbol, error)
-            self._repairs.suspect(names.PORTFOLIO)
+        if symbol in self._wanted() and symbol not in fleet.instruments:
+            fleet.instruments[symbol] = instrument
+            await self._tell_board()
         try:
             await fleet.join_symbol(member)
         except (RayError, TimeoutError) as error:
@@ -221,21 +292,24 @@ class Reconciler:
         seat.enter(Phase.READY)
         self.look_again()
 
+    async def _tell_board(self) -> None:
+        try:
+            await self._fleet.join_board()
+        except (RayError, TimeoutError) as error:
+            log.warning("the board does not know the symbols of now yet: %s", error)
+            self._repairs.suspect(names.PORTFOLIO)
+
     def _fail(self, symbol: str, seat: Seat, error: BaseException) -> None:
         cause = getattr(error, "cause", None) or error
         reason = str(cause).strip().splitlines()[-1] if str(cause).strip() else repr(cause)
         log.error("%s cannot start, and is tried again in %g s: %s", symbol, RETRY_S, reason)
-        self._failure = self._failure or error
         seat.enter(Phase.FAILED, reason)
-        seat.task = asyncio.create_task(self._vacate(symbol, seat, after_s=RETRY_S))
+        seat.task = self._begin(self._vacate(symbol, seat, after_s=RETRY_S), f"vacate {symbol}")
 
     async def _vacate(self, symbol: str, seat: Seat, *, after_s: float = 0.0) -> None:
         """Kill a seat's actor for good, see it gone, and give up the seat."""
         await asyncio.sleep(after_s)
-        name = names.symbol_name(symbol)
-        await asyncio.to_thread(ray.kill, seat.member.handle, no_restart=True)
-        while await asyncio.to_thread(names.is_taken, name):  # noqa: ASYNC110  # Ray tells nobody
-            await asyncio.sleep(GONE_EVERY_S)
+        await killed(seat.member.handle, names.symbol_name(symbol))
         if self._seats.get(symbol) is seat:
             del self._seats[symbol]
         self.look_again()
@@ -255,45 +329,55 @@ class Reconciler:
             and all(now - seat.since < TOGETHER_S for seat in ready.values())
         ):
             return
-        feeds = self._settings.feeds
-        shards = {int(name.rpartition(":")[2]): feed.symbols for name, feed in fleet.feeds.items()}
-        divided = enlist(list(ready), shards, per_feed=feeds.symbols_per_feed)
-        for shard, symbols in divided.items():
-            name = names.feed_name(feeds.exchange, shard)
-            if name not in fleet.feeds:
-                fleet.feeds[name] = self._recruiter.feed(shard)
-            feed = fleet.feeds[name]
-            feed.symbols += symbols
-            task = asyncio.create_task(self._told(name, feed, symbols), name=f"tell {name}")
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+        self._feeding.begin(list(ready))
 
-    async def _told(self, name: str, feed: FeedMember, symbols: tuple[str, ...]) -> None:
-        """Tell a feed of more symbols until it has understood."""
-        while True:
-            try:
-                await self._fleet.join_feed(feed)
-                break
-            except (RayError, TimeoutError) as error:
-                cause = getattr(error, "cause", None) or error
-                if isinstance(cause, AlphaPlusError):
-                    self._failure = self._failure or cause
-                log.warning("%s does not send %s yet: %s", name, ", ".join(symbols), cause)
-            await asyncio.sleep(RETRY_S)
-        for symbol in symbols:
-            seat = self._seats.get(symbol)
-            if seat is not None and seat.phase is Phase.READY:
-                seat.enter(Phase.RUNNING)
-                self._on_running(symbol)
+    def _sent(self, symbol: str) -> None:
+        seat = self._seats.get(symbol)
+        if seat is not None and seat.phase is Phase.READY:
+            seat.enter(Phase.RUNNING)
+            self._on_running(symbol)
+
+    async def _checked_again(self, symbol: str) -> None:
+        seat = self._seats.get(symbol)
+        if seat is None:
+            return
+        try:
+            seat.node = await self.inspection.node_of(seat.member.handle, symbol)
+        except (RayError, TimeoutError) as error:
+            log.warning("the node of %s is not known yet: %s", symbol, error)
+        except FleetConflict:
+            if self._seats.get(symbol) is seat and seat.phase is not Phase.LEAVING:
+                self.dismiss(symbol)
+
+    async def _rebalance(self) -> None:
+        seats = self._seats
+        moves = await self.rebalancer.look(
+            [seat.phase for seat in seats.values()],
+            {symbol: seat.node for symbol, seat in seats.items()},
+            self.inspection.refused,
+        )
+        for move in moves:
+            self._targets[move.symbol] = move.node
+            self.dismiss(move.symbol)
+
+    async def _free(self) -> dict[str, Offer]:
+        free = await asyncio.to_thread(free_resources)
+        return {node: offer for node, offer in free.items() if node not in self.inspection.refused}
+
+    async def _is_calm(self) -> bool:
+        try:
+            stats = await in_time(self._fleet.portfolio.handle.stats.remote())
+        except (RayError, TimeoutError) as error:
+            log.warning("nothing is moved while the board does not answer: %s", error)
+            return False
+        return bool(stats["stale_symbols"] == 0)
 
     def dismiss(self, symbol: str) -> None:
         """Begin to end a symbol's actor; its seat is free when the actor is dead."""
         seat = self._seats[symbol]
         before = seat.task
         seat.enter(Phase.LEAVING)
-        seat.task = asyncio.create_task(
-            self._dismissed(symbol, seat, before), name=f"dismiss {symbol}"
-        )
+        seat.task = self._begin(self._dismissed(symbol, seat, before), f"dismiss {symbol}")
 
     async def _dismissed(self, symbol: str, seat: Seat, before: asyncio.Task[None] | None) -> None:
         if before is not None:
@@ -301,23 +385,12 @@ class Reconciler:
             await asyncio.gather(before, return_exceptions=True)
         await self._repairs.leave(names.symbol_name(symbol))
         if self._fleet.symbols.pop(symbol, None) is not None:
-            await self._taken_off(symbol)
+            await self._feeding.end(symbol)
             await self._drained(symbol, seat)
+        if symbol not in self._wanted() and self._fleet.instruments.pop(symbol, None) is not None:
+            await self._tell_board()
         await self._vacate(symbol, seat)
         log.info("%s has left", symbol)
-
-    async def _taken_off(self, symbol: str) -> None:
-        """Have the feed send a symbol no longer; a feed that is away begins anew without it."""
-        name = self._fleet.feed_of(symbol)
-        if name is None:
-            return
-        feed = self._fleet.feeds[name]
-        feed.symbols = tuple(other for other in feed.symbols if other != symbol)
-        try:
-            await self._fleet.join_feed(feed)
-        except (RayError, TimeoutError) as error:
-            log.warning("%s is not told yet that %s has left: %s", name, symbol, error)
-            self._repairs.suspect(name)
 
     async def _drained(self, symbol: str, seat: Seat) -> None:
         """Wait until the store has every row of an actor; one that died has taken its own along."""

@@ -4,9 +4,11 @@ Calls are not retried, as batches are not idempotent. A name is free again once 
 has it is dead: it was dismissed, or the supervisor, which owns all of them, is gone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import names
 from actors.feed import FeedActor
@@ -27,6 +29,7 @@ from alphaplus.portfolio.advice import AdviceSettings
 from alphaplus.portfolio.desk_settings import DeskSettings
 from alphaplus.storage.spool_folders import SPOOL, spools_left
 
+NODE_LABEL: Final = "ray.io/node-id"
 PORTFOLIO_CALLS: Final = 4
 """Questions to the portfolio at once, so that a model that is being built holds up no other."""
 
@@ -45,13 +48,15 @@ class Recruiter:
         fleet = settings.fleet
         self.symbol_demand = Demand(cpus=fleet.symbol_cpus, memory_mb=fleet.symbol_memory_mb)
 
-    def feed(self, shard: int) -> FeedMember:
-        """Create one shard of the venue's connections."""
+    def feed(self, shard: int, *, avoid: Collection[str] = ()) -> FeedMember:
+        """Create one shard of the venue's connections, on none of the nodes of `avoid`."""
         settings, fleet = self._settings, self._settings.fleet
         demand = Demand(cpus=fleet.feed_cpus, memory_mb=fleet.feed_memory_mb)
         options = _options(names.feed_name(settings.feeds.exchange, shard), demand)
         if is_here_only(self._venue_url):
             options = stay_here(options)
+        elif avoid:
+            options["label_selector"] = _none_of(avoid)
         handle = FeedActor.options(**options).remote(
             shard,
             FeedOptions.from_settings(settings, self._venue_url),
@@ -83,11 +88,26 @@ class Recruiter:
         shards = {*range(storage.writers), *spools_left(storage.data_dir / SPOOL)}
         return {names.store_name(shard): self._store(shard) for shard in sorted(shards)}
 
-    def symbol(self, symbol: str, instruments: Sequence[Instrument], place: int) -> Member:
-        """Create the owner of a symbol; `place` tells the writers of neighbours apart."""
+    def symbol(
+        self,
+        symbol: str,
+        instruments: Sequence[Instrument],
+        place: int,
+        *,
+        node: str | None = None,
+        avoid: Collection[str] = (),
+    ) -> Member:
+        """Create the owner of a symbol; `place` tells the writers of neighbours apart.
+
+        It goes to `node` if there is room, and never to those of `avoid`.
+        """
         options = _options(names.symbol_name(symbol), self.symbol_demand)
         if self._settings.fleet.template:
             options |= template_options()
+        if node is not None:
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=True)
+        elif avoid:
+            options["label_selector"] = _none_of(avoid)
         return Member(
             SymbolActor.options(**options).remote(
                 symbol, instruments, _symbol_options(self._settings), self._transport
@@ -116,6 +136,10 @@ class Recruiter:
     def _store_for(self, place: int) -> str:
         """Return the name of the store for the rows of the actor at a place in the order."""
         return names.store_name(place % self._settings.storage.writers)
+
+
+def _none_of(nodes: Collection[str]) -> dict[str, str]:
+    return {NODE_LABEL: f"!in({','.join(sorted(nodes))})"}
 
 
 def _options(name: str, demand: Demand) -> dict[str, Any]:

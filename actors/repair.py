@@ -67,6 +67,10 @@ class Repairs:
         """Have a member joined again in the next round, as it may have missed something."""
         self._unjoined.add(name)
 
+    def is_away(self, name: str) -> bool:
+        """Say whether a member did not answer, or has not been joined, when it was last asked."""
+        return name in self._unjoined
+
     async def settle(self) -> None:
         """Wait for the repairs under way."""
         await asyncio.gather(*self._tasks.values())
@@ -112,9 +116,12 @@ class Repairs:
             log.warning("%s is not back yet: %s", name, _first_line(error))
 
     def _is_member(self, name: str) -> bool:
+        """Say whether somebody has been joined, and has not left since."""
         fleet = self._fleet
+        feed = fleet.feeds.get(name)
         symbol = name.removeprefix(names.symbol_name(""))
-        return name in fleet.stores or name in fleet.feeds or symbol in fleet.symbols
+        is_joined = feed is not None and feed.life is not None
+        return is_joined or name in fleet.stores or symbol in fleet.symbols
 
     def _repair(self, name: str) -> Coroutine[Any, Any, None]:
         fleet = self._fleet

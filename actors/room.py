@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 Offer = Mapping[str, float]
 """Ray's resources of a node: `CPU`, and `memory` in bytes."""
+
+
+ROUNDING: Final = 1e-6
+"""Ray counts in ten-thousandths, which are no floats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +24,11 @@ class Demand:
         has_memory = offer.get("memory", 0.0) >= int(self.memory_mb * 1e6)
         return has_memory and offer.get("CPU", 0.0) >= self.cpus
 
+    def times(self, offer: Offer) -> int:
+        """Return how many such actors a node that offers so much can take."""
+        memory = offer.get("memory", 0.0) / int(self.memory_mb * 1e6)
+        return int(min(memory, offer.get("CPU", 0.0) / self.cpus + ROUNDING))
+
     def __str__(self) -> str:
         return f"{self.cpus:g} CPU and {self.memory_mb:g} MB"
 
@@ -28,6 +38,17 @@ def shortage(demand: Demand, free: Mapping[str, Offer]) -> str | None:
     if any(demand.fits(offer) for offer in free.values()):
         return None
     return f"no node with {demand} free"
+
+
+def is_placed(handle: Any) -> bool:
+    """Say whether an actor that does not answer yet has got a node, and starts there.
+
+    Until then Ray's head knows no address of it.
+    """
+    from ray._private.state import actors
+
+    found: dict[str, Any] = actors(handle._actor_id.hex())
+    return bool(found["Address"]["Port"])
 
 
 def free_resources() -> dict[str, Offer]:

@@ -12,6 +12,7 @@ makes it so.
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -30,12 +31,13 @@ from actors.repair import SILENT_AFTER_S, Repairs
 from actors.tier_sharing import TierSharing
 from actors.watchlist import Watchlist
 from alphaplus.config import Settings
-from alphaplus.errors import FleetConflict, StorageError
+from alphaplus.errors import AlphaPlusError, FleetConflict, StorageError
 from alphaplus.instruments import Instrument
 
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S: Final = 1.0
+COMMAND_TIMEOUT_S: Final = 20.0
 DATABASE_ATTEMPTS: Final = 60
 """A second apart; a database that dies with a supervisor is back by then."""
 
@@ -89,7 +91,7 @@ class Supervisor:
         refill = self._refill = Refill(fleet, settings.storage.latest_rows)
         repairs = self._repairs = Repairs(
             fleet,
-            on_new_symbol=refill.begin,
+            on_new_symbol=self._lives_anew,
             silent_after_s=max(SILENT_AFTER_S, SILENT_AFTER_S * state_s),
         )
         reconciler = self._reconciler = Reconciler(
@@ -110,6 +112,8 @@ class Supervisor:
                 tiers.run(first.handle.tiers.remote, fleet.portfolio, fleet.symbols), name="tiers"
             ),
         ]
+        for task in self._tasks[:2]:
+            task.add_done_callback(_end_with_task)
         self._is_running = True
         states = reconciler.states()
         pending = {item["symbol"]: item["detail"] for item in states if item["state"] == "pending"}
@@ -134,7 +138,8 @@ class Supervisor:
         """Return the counters of the whole fleet."""
         assert self._fleet is not None
         stats: dict[str, Any] = await self._fleet.portfolio.handle.stats.remote()
-        return {**stats, "repairs": self._repaired()}
+        moves = 0 if self._reconciler is None else self._reconciler.rebalancer.moves
+        return {**stats, "repairs": self._repaired(), "moves": moves}
 
     async def symbols(self) -> list[dict[str, Any]]:
         """Say of each symbol where it stands, see `Reconciler.state`; raises FleetConflict."""
@@ -149,7 +154,9 @@ class Supervisor:
         async with self._commanding:
             fleet, reconciler = self._running()
             feed = next(iter(fleet.feeds.values()))
-            new = await self._watchlist.add(symbols, feed.handle.listed.remote)
+            new = await self._watchlist.add(
+                symbols, lambda wanted: _asked(feed.handle.listed.remote(wanted), "a feed")
+            )
             if new:
                 log.info("to be watched: %s", ", ".join(new))
                 reconciler.look_again()
@@ -164,7 +171,7 @@ class Supervisor:
         async with self._commanding:
             fleet, reconciler = self._running()
             gone = self._watchlist.check_removable(symbols)
-            holders = await in_time(fleet.portfolio.handle.release.remote(gone))
+            holders = await _asked(fleet.portfolio.handle.release.remote(gone), names.PORTFOLIO)
             for symbol, portfolios in holders.items():
                 raise FleetConflict(
                     f"Expected no position or collateral in {symbol}, "
@@ -173,12 +180,12 @@ class Supervisor:
             try:
                 await self._watchlist.remove(gone)
             except StorageError:
-                await in_time(fleet.join_board())
+                await _asked(fleet.join_board(), names.PORTFOLIO)
                 raise
             for symbol in gone:
                 fleet.instruments.pop(symbol, None)
             log.info("no longer to be watched: %s", ", ".join(gone))
-            reconciler.look_again()
+            reconciler.leave(gone)
             return [{**reconciler.state(symbol), "state": "leaving"} for symbol in gone]
 
     async def drain(self) -> dict[str, Any]:
@@ -192,14 +199,16 @@ class Supervisor:
         settings = self._settings.fleet
         timeout_s = settings.drain_timeout_s
         left: list[dict[str, Any]] = []
+        feeds_left: list[dict[str, Any]] = []
         if self._reconciler is not None:
             await self._reconciler.stop(timeout_s / 2)
-            left = self._reconciler.left
+            left, feeds_left = self._reconciler.left, self._reconciler.feeds_left
         if self._repairs is not None:
             await self._repairs.stop()
         if self._refill is not None:
             self._refill.cancel()
         report = await drain(fleet, timeout_s, settings.drain_limit_s, self._say)
+        report["feeds"] += feeds_left
         return {**report, "left": left, "repairs": self._repaired()}
 
     def _running(self) -> tuple[FleetMembers, Reconciler]:
@@ -209,6 +218,13 @@ class Supervisor:
             f"Expected a fleet that runs, was one that is not there yet or no more "
             f"({self._progress}); try again when it runs."
         )
+
+    def _lives_anew(self, symbol: str) -> None:
+        """Fill up an actor that Ray has started again, and see where."""
+        if self._refill is not None:
+            self._refill.begin(symbol)
+        if self._reconciler is not None:
+            self._reconciler.check_again(symbol)
 
     def _say(self, progress: str) -> None:
         self._progress = progress
@@ -247,6 +263,27 @@ class Supervisor:
             for member in waiting:
                 member.is_measured = True
             await asyncio.gather(*(member.handle.begin_measuring.remote() for member in waiting))
+
+
+async def _asked(answer: Any, who: str) -> Any:
+    """Await what a command needs; raises what was said on purpose, or FleetConflict."""
+    try:
+        return await in_time(answer, COMMAND_TIMEOUT_S)
+    except (RayError, TimeoutError) as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, AlphaPlusError):
+            raise cause from error
+        raise FleetConflict(
+            f"Expected an answer of {who}, was {type(error).__name__}; try again in a moment."
+        ) from error
+
+
+def _end_with_task(task: asyncio.Task[None]) -> None:
+    """A task that failed takes the supervisor along: the job starts another, and its fleet."""
+    if task.cancelled() or task.exception() is None:
+        return
+    log.error("%s failed", task.get_name(), exc_info=task.exception())
+    os._exit(1)
 
 
 SupervisorActor: Any = ray.remote(Supervisor)

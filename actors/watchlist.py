@@ -7,8 +7,7 @@ the same. A plain class but for that database.
 
 import difflib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from alphaplus.errors import FleetConflict, UnknownSymbol
 from alphaplus.feeds.markets import client_id, select_instruments
@@ -16,6 +15,8 @@ from alphaplus.instruments import Instrument
 from alphaplus.storage.fleet_symbols import tell_symbols, told_symbols
 
 log = logging.getLogger(__name__)
+
+LookUp = Callable[[list[str]], Awaitable[list[Instrument]]]
 
 
 class Watchlist:
@@ -49,19 +50,18 @@ class Watchlist:
                 log.warning("%s, added by a command, is not listed any more", symbol)
         self.instruments = wanted
 
-    async def add(self, symbols: Sequence[str], look_up: Callable[[], Any]) -> list[str]:
+    async def add(self, symbols: Sequence[str], look_up: LookUp) -> list[str]:
         """Want more symbols; returns those that are new. Those that are wanted stay.
 
-        `look_up` asks the venue for its instruments. Raises UnknownSymbol for one that is
-        malformed or not listed, ConfigError for one of another market, FleetConflict beyond the
-        limit, and StorageError: in all cases nothing has changed.
+        `look_up` asks the venue for the instruments of symbols, and raises UnknownSymbol. Raises
+        that too for a malformed one, ConfigError for one of another market, FleetConflict beyond
+        the limit, and StorageError: in all cases nothing has changed.
         """
         new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.instruments]
         if not new:
             return []
         client_id(self._exchange, [*self.instruments, *new])  # raises for what does not fit
-        listed: Mapping[str, Instrument] = {item.symbol: item for item in await look_up()}
-        found = {symbol: _listed(listed, symbol, self._exchange) for symbol in new}
+        found = {item.symbol: item for item in await look_up(new)}
         total = len(self.instruments.keys() | found.keys())
         if total > self._max_symbols:
             raise FleetConflict(
@@ -96,15 +96,6 @@ class Watchlist:
         await tell_symbols(self._dsn, self._exchange, symbols, watched=False)
         for symbol in symbols:
             self.instruments.pop(symbol, None)
-
-
-def _listed(listed: Mapping[str, Instrument], symbol: str, exchange: str) -> Instrument:
-    try:
-        return listed[symbol]
-    except KeyError:
-        raise UnknownSymbol(
-            f"Expected a symbol that {exchange} lists, was {symbol}{_closest(symbol, listed)}"
-        ) from None
 
 
 def _closest(symbol: str, known: Iterable[str]) -> str:

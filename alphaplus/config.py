@@ -142,6 +142,9 @@ class Fleet(Section):
     """Fork symbols' actors from one process per node, which has imported everything (Linux)."""
     max_symbols: Count = 500
     """Symbols that may be watched at once, those added while the fleet runs included."""
+    rebalance: Literal["off", "spread", "pack"] = "off"
+    """Move symbols when nodes come and go: `spread` evens nodes out, `pack` empties the one with
+    the fewest, so that an autoscaler can take it away. A move makes a symbol stale for seconds."""
     drain_timeout_s: Positive = 30.0
     """How long each step of the end may take; writing rows: how long without any progress."""
     drain_limit_s: Positive = 300.0

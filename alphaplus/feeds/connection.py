@@ -34,7 +34,7 @@ from alphaplus.feeds.markets import (
 from alphaplus.feeds.pacing import Backoff
 from alphaplus.feeds.reasons import reason_of
 from alphaplus.feeds.transport import frame_exchange
-from alphaplus.instruments import Instrument
+from alphaplus.instruments import Instrument, symbol_to_ccxt
 
 T = TypeVar("T")
 
@@ -55,6 +55,8 @@ RESTLESS_STREAMS: Final = frozenset({"depth", "book_ticker", "mark_price"})
 
 STREAMS_PER_SOCKET: Final = 200
 MARKET_ATTEMPTS: Final = 5
+RELOAD_S: Final = 10.0
+"""So long the list of markets is taken for complete, whatever is asked for."""
 
 VOLUME_ATTEMPTS: Final = 3
 """The volume of 24 hours is asked for again later anyway."""
@@ -184,6 +186,8 @@ class VenueConnection:
         self._exchange.opened = self._socket_opened
         self._exchange.limited = self._was_limited
         self._sockets: dict[str, _Socket] = {}
+        self._loaded = 0.0
+        """When the markets were loaded, s of the monotonic clock; 0: never."""
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._failed: asyncio.Future[None] | None = None
         """What a callback raised; None until `run` begins."""
@@ -201,18 +205,24 @@ class VenueConnection:
         return self.instruments
 
     async def look_up(self, symbols: Sequence[str] = ()) -> dict[str, Instrument]:
-        """Ask the venue for instruments, those it listed since included; none named: all.
+        """Return instruments of the venue, also such as it has listed since; none named: all.
 
-        Raises as `load_markets`, and ConfigError for symbols of another market.
+        Markets are loaded once, and again for a symbol that was not among them, at most every
+        `RELOAD_S`: there may be hundreds. Raises as `load_markets`, and ConfigError for symbols of
+        another market.
         """
         if client_id(self._exchange_name, symbols) != self._client_id and symbols:
             raise ConfigError(
                 f"Expected symbols of the market that is open ({self._client_id}), "
                 f"was {symbols[0]}; watch it with a fleet of its own."
             )
+        wanted = {symbol_to_ccxt(symbol) for symbol in symbols}
         markets = await self._until_closed(self._ask_markets())
+        if not wanted <= markets.keys() and time.monotonic() - self._loaded > RELOAD_S:
+            markets = await self._until_closed(self._ask_markets(reload=True))
+        chosen = [markets[name] for name in wanted] if wanted <= markets.keys() else []
         mode = self._exchange.precisionMode
-        listed = instruments_from_markets(markets.values(), self._exchange_name, mode)
+        listed = instruments_from_markets(chosen or markets.values(), self._exchange_name, mode)
         return select_instruments(listed, symbols)
 
     def subscribe(self, instruments: Mapping[str, Instrument]) -> None:
@@ -300,10 +310,13 @@ class VenueConnection:
             clock=self._clock,
         )
 
-    async def _ask_markets(self) -> dict[str, Any]:
+    async def _ask_markets(self, *, reload: bool = False) -> dict[str, Any]:
         for failures in range(1, MARKET_ATTEMPTS + 1):
             try:
-                return dict(await self._exchange.load_markets(True))
+                found = dict(await self._exchange.load_markets(reload))
+                if reload or not self._loaded:
+                    self._loaded = time.monotonic()
+                return found
             except ccxt.OperationFailed as error:
                 reason = reason_of(error)
             except ccxt.BaseError as error:

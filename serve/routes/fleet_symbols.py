@@ -5,7 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from alphaplus.errors import ConfigError, FleetConflict, StorageError, UnknownSymbol
+from alphaplus.errors import (
+    ConfigError,
+    FeedError,
+    FleetConflict,
+    StorageError,
+    UnknownSymbol,
+)
 from serve import problems
 from serve.deps import Record, View
 from serve.fleet_schemas import SymbolsIn, SymbolsQuery, WatchedSymbols, split_names
@@ -57,6 +63,6 @@ async def _told(view: View, answer: Awaitable[list[Record]]) -> Record:
         raise problems.conflict(str(error)) from error
     except ConfigError as error:
         raise problems.invalid([{"field": "symbols", "detail": str(error)}]) from error
-    except StorageError as error:
+    except (FeedError, StorageError) as error:
         raise problems.unavailable(str(error)) from error
     return {"count": len(symbols), "symbols": symbols}

@@ -208,3 +208,34 @@ async def test_a_new_store_is_told_to_those_alone_whose_rows_it_takes(world: Wor
     await world.round()
     assert world.symbol.told["start"][-1][-1] == world.store.life
     assert len(world.actors[other].told.get("start", [])) == before
+
+
+async def test_a_feed_that_was_never_joined_and_one_that_has_left_are_no_business_of_repair(
+    world: World,
+) -> None:
+    fresh = Actor("feed:binance:1")
+    world.fleet.feeds["feed:binance:1"] = FeedMember(fresh, None, STORE, ())
+    name = names.symbol_name(SYMBOLS[0])
+    world.symbol.die(back=False)
+    world.speak(name, "feed:binance:1")
+    await world.round()
+    assert world.repairs.is_away(name)
+    await world.repairs.leave(name)
+    del world.fleet.symbols[SYMBOLS[0]]
+    calls = world.symbol.calls
+    world.repairs.suspect(name)
+    world.speak(name, "feed:binance:1")
+    await world.round()
+    assert (world.symbol.calls, fresh.calls, world.repairs.count) == (calls, 0, 0)
+
+
+async def test_a_board_that_lives_anew_is_told_the_symbols_of_now(world: World) -> None:
+    world.fleet.instruments = {symbol: f"instrument of {symbol}" for symbol in SYMBOLS}  # type: ignore[misc]
+    world.portfolio.die()
+    world.speak()
+    await world.round()
+    (told,) = world.portfolio.told["set_instruments"]
+    assert told == ([f"instrument of {symbol}" for symbol in SYMBOLS],)
+    world.repairs.suspect(names.PORTFOLIO)
+    await world.round()
+    assert len(world.portfolio.told["set_instruments"]) == 2

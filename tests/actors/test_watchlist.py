@@ -9,6 +9,7 @@ import pytest
 
 from actors.watchlist import Watchlist
 from alphaplus.errors import ConfigError, FleetConflict, StorageError, UnknownSymbol
+from alphaplus.feeds.markets import select_instruments
 from alphaplus.instruments import Instrument
 from alphaplus.storage.fleet_symbols import told_symbols
 from alphaplus.storage.migrations import migrate
@@ -48,9 +49,9 @@ async def exchange(server: str, tmp_path: Path) -> str:
     return tmp_path.name
 
 
-def venue(*listed: Instrument) -> Callable[[], Awaitable[list[Instrument]]]:
-    async def look_up() -> list[Instrument]:
-        return list(listed or LISTED)
+def venue() -> Callable[[list[str]], Awaitable[list[Instrument]]]:
+    async def look_up(symbols: list[str]) -> list[Instrument]:
+        return list(select_instruments({item.symbol: item for item in LISTED}, symbols).values())
 
     return look_up
 
@@ -101,7 +102,7 @@ async def test_what_is_listed_no_more_is_left_out(server: str) -> None:
 @pytest.mark.parametrize(
     ("symbols", "kind", "sentence"),
     [
-        ([SOL, "XRP-USDT-PERP"], UnknownSymbol, "Expected a symbol that binance lists"),
+        ([SOL, "XRP-USDT-PERP"], UnknownSymbol, "binance does not list XRP-USDT-PERP"),
         ([SOL, "SOOL-USDT-PERP"], UnknownSymbol, "did you mean SOL-USDT-PERP"),
         (["nonsense"], UnknownSymbol, "Expected a symbol such as"),
         (["SOL-USDT-SPOT"], ConfigError, "one market of binance"),

@@ -92,13 +92,21 @@ async def test_sockets_never_share_an_address_whoever_comes_and_goes() -> None:
         assert len(paths) == 4, "each has an address of its own"
 
 
-async def test_what_is_not_listed_or_of_another_market_changes_nothing() -> None:
+async def test_what_is_not_listed_or_of_another_market_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with Server() as server, connection(server, Log(), (BTC,)) as (made, _):
         await until(lambda: len(server.subscribed) == 5)
+        assert list(await made.look_up([ETH])) == [ETH]
         with pytest.raises(UnknownSymbol, match="does not list XRP-USDT-PERP"):
             await made.look_up(["XRP-USDT-PERP"])
         with pytest.raises(ConfigError, match="market that is open"):
             await made.look_up(["ETH-USDT-SPOT"])
         server.names = (*server.names, "XRP")
+        with pytest.raises(UnknownSymbol):
+            await made.look_up(["XRP-USDT-PERP"])
+        assert server.asked.count("/fapi/v1/exchangeInfo") == 1, "not for every wrong name"
+        monkeypatch.setattr("alphaplus.feeds.connection.RELOAD_S", 0.0)
         assert list(await made.look_up(["XRP-USDT-PERP"])) == ["XRP-USDT-PERP"], "listed since"
+        assert server.asked.count("/fapi/v1/exchangeInfo") == 2
         assert list(made.instruments) == [BTC]

@@ -96,7 +96,7 @@ def test_an_added_symbol_is_followed_and_disturbs_nobody(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("symbols", "kind", "sentence"),
     [
-        (["NOPE-USDT-PERP"], UnknownSymbol, "lists, was NOPE-USDT-PERP"),
+        (["NOPE-USDT-PERP"], UnknownSymbol, "does not list NOPE-USDT-PERP"),
         ([SOL, "SOLL-USDT-PERP"], UnknownSymbol, "did you mean SOL-USDT-PERP?"),
         (["what"], UnknownSymbol, "such as BTC-USDT-PERP, was 'what'"),
         ([SOL, "BNB-USDT-PERP"], FleetConflict, "at most 3 symbols"),

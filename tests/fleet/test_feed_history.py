@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from actors import tier_sharing
 from actors.feed_history import PAGE_ROWS, FeedHistory, HistoryOptions
 from actors.tier_sharing import TierSharing
 from alphaplus.config import load_settings
@@ -18,6 +19,7 @@ from alphaplus.leverage.tiers import LeverageTier, TierBook, TierTable
 from alphaplus.storage.tables import TableBatch
 from alphaplus.streams import RowReceiver, RowSender, Transport, make_run_directory
 from alphaplus.venue.process import VenueProcess
+from tests.feeds.test_connection import until
 
 HOUR = 3600 * 10**9
 SYMBOLS = ["BTC-USDT-PERP", "ETH-USDT-PERP"]
@@ -203,3 +205,49 @@ async def test_tiers_are_handed_to_everyone_once_and_to_new_lives_again():
     await sharing.ask(ask, symbols)
     await sharing.share(portfolio, symbols)
     assert len(portfolio.told) == 2
+
+
+async def test_tiers_are_asked_for_again_once_a_symbol_is_added(monkeypatch):
+    monkeypatch.setattr(tier_sharing, "LOOK_EVERY_S", 0.0)
+    symbols = {SYMBOLS[1]: Member(1)}
+    asked = []
+
+    async def ask(wanted):
+        asked.append(wanted)
+        known = [table()] if SYMBOLS[0] in wanted else [table(rate=0.005)]
+        return TierBook(known, venue="binance")
+
+    sharing = TierSharing("binance", 100.0)
+    running = asyncio.create_task(sharing.run(ask, Member("board"), symbols))
+    try:
+        await until(lambda: asked)
+        symbols[SYMBOLS[0]] = Member(1)
+        await until(lambda: symbols[SYMBOLS[0]].told)
+    finally:
+        running.cancel()
+    assert [sorted(wanted) for wanted in asked] == [SYMBOLS[1:], sorted(SYMBOLS)]
+
+
+async def rows_with(rig, wanted):
+    """Return the rows that came until, and with, those of a table and symbol."""
+    while True:
+        found = await rig.rows()
+        if wanted in found:
+            return found
+        await asyncio.sleep(0.01)
+
+
+async def test_a_symbol_that_comes_later_is_asked_for_at_once(venue, transport):
+    async with Rig(venue, transport, options(history_days=2)) as rig:
+        first, second = rig.history._instruments
+        rig.history.follow([first])
+        running = asyncio.create_task(rig.history.run())
+        try:
+            async with asyncio.timeout(60):
+                found = await rows_with(rig, ("open_interest", first.symbol))
+                assert not any(symbol == second.symbol for _, symbol in found)
+                rig.history.follow([first, second])
+                found = await rows_with(rig, ("open_interest", second.symbol))
+                assert not any(symbol == first.symbol for _, symbol in found)
+        finally:
+            running.cancel()

@@ -2,11 +2,22 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 from actors.live_desk import FRESH_FOR_NS, LiveDesk
 from alphaplus.errors import UnknownPortfolio
-from tests.portfolio.desk_cases import BTC, NOW, PRICES, account, desk, position, state
+from tests.portfolio.desk_cases import (
+    BTC,
+    ETH,
+    NOW,
+    PRICES,
+    account,
+    desk,
+    instruments,
+    position,
+    state,
+)
 
 
 class Clock:
@@ -73,3 +84,28 @@ def test_the_board_never_waits_for_the_desk() -> None:
     done.set()
     asker.join(30)
     assert not asker.is_alive()
+
+
+def test_what_is_held_is_not_released_and_the_rest_is_whole_or_not_at_all() -> None:
+    made = live(Clock())
+    assert made.release([ETH, BTC]) == {BTC: ["main"]}
+    assert f"binance:{ETH}" in made.ask(lambda d, _: d.board.instruments)
+    assert made.release([ETH]) == {}
+    assert f"binance:{ETH}" not in made.ask(lambda d, _: d.board.instruments)
+
+
+def test_a_portfolio_is_restored_once_its_markets_are_watched() -> None:
+    saved = {"main": [account(position(ETH))], "other": [account(position())]}
+    curve = (np.array([NOW - 10**9]), np.array([5_000.0]))
+    everything = instruments()
+    made = LiveDesk(desk(), dsn=None, reload_s=1.0, clock=Clock())
+    made.set_instruments([item for item in everything if item.symbol != ETH])
+    made._archive.load = lambda: (saved, dict.fromkeys(saved, curve))  # type: ignore[method-assign]
+    made._restore()
+    assert made.ask(lambda d, _: d.accounts("main")) == ()
+    assert len(made.ask(lambda d, _: d.accounts("other"))) == 1
+    made.set_instruments(everything)
+    assert made.ask(lambda d, _: d.accounts("main")[0].positions[0].symbol) == ETH
+    made.hold("main", lambda d: d.set_accounts("main", []))
+    made.set_instruments(everything)
+    assert made.ask(lambda d, _: d.accounts("main")) == (), "what was set since stands"

@@ -14,7 +14,7 @@ from ray.exceptions import (
 )
 
 from actors import names
-from alphaplus.errors import RiskError, StaleBook, UnknownMeasure, UnknownSymbol
+from alphaplus.errors import FleetConflict, RiskError, StaleBook, UnknownMeasure, UnknownSymbol
 from serve.deps import FleetUnavailable
 from serve.fleet import RayFleet
 
@@ -63,6 +63,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     registry = Registry()
     monkeypatch.setattr(names, "portfolio", registry.find)
     monkeypatch.setattr(names, "symbol", registry.find)
+    monkeypatch.setattr(names, "supervisor", registry.find)
     return registry
 
 
@@ -105,6 +106,29 @@ async def test_questions_go_to_their_actors_and_handles_are_kept(registry: Regis
         ("measure", None, "vpin"),
     ]
     assert registry.lookups == 2
+
+
+async def test_commands_go_to_the_supervisor_and_keep_their_refusals(registry: Registry) -> None:
+    supervisor = Handle([{"symbol": "BTC-USDT-PERP"}])
+    registry.handles = [supervisor]
+    fleet = RayFleet()
+    for answer in (
+        await fleet.watched_symbols(),
+        await fleet.add_symbols(["BTC-USDT-PERP"]),
+        await fleet.remove_symbols(["BTC-USDT-PERP"]),
+    ):
+        assert answer == [{"symbol": "BTC-USDT-PERP"}]
+    assert supervisor.calls == [
+        ("symbols",),
+        ("add_symbols", ["BTC-USDT-PERP"]),
+        ("remove_symbols", ["BTC-USDT-PERP"]),
+    ]
+    refused = RayTaskError("add_symbols", "its traceback", FleetConflict("drained"))
+    registry.handles = [Handle(refused)]
+    with pytest.raises(FleetConflict, match=r"^drained$"):
+        await RayFleet().add_symbols(["BTC-USDT-PERP"])
+    with pytest.raises(FleetUnavailable, match="not running"):
+        await RayFleet().watched_symbols()
 
 
 async def test_load_comes_with_the_living_nodes(

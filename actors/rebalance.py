@@ -1,0 +1,68 @@
+"""Moves symbols between nodes as these come and go, a few at a time and only while all is well."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final
+
+from actors.balance import Move, pack, spread
+from actors.plan import Phase
+from actors.room import Demand, Offer
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 2
+REST_S: Final = 15.0
+"""So long nothing is moved after a move, or after anybody was not well."""
+
+
+class Rebalancer:
+    """Follows `fleet.rebalance`; a plain class but for what it asks."""
+
+    def __init__(
+        self,
+        policy: str,
+        demand: Demand,
+        *,
+        free: Callable[[], Awaitable[Mapping[str, Offer]]],
+        is_calm: Callable[[], Awaitable[bool]],
+        keep: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`free` says what nodes have free, `is_calm` whether all books are fresh; `keep` is a
+        node that is never emptied."""
+        self.moves = 0
+        self._policy = policy
+        self._demand = demand
+        self._free = free
+        self._is_calm = is_calm
+        self._keep = keep
+        self._clock = clock
+        self._rest_until = clock() + REST_S
+
+    async def look(
+        self, phases: Collection[Phase], places: Mapping[str, str], refused: Collection[str]
+    ) -> tuple[Move, ...]:
+        """Return the moves to make now; `refused` are nodes that get no actors."""
+        if self._policy == "off":
+            return ()
+        if any(phase is not Phase.RUNNING for phase in phases):
+            self._rest_until = self._clock() + REST_S
+            return ()
+        if self._clock() < self._rest_until:
+            return ()
+        self._rest_until = self._clock() + REST_S
+        if not await self._is_calm():
+            return ()
+        free = await self._free()
+        room = {
+            node: self._demand.times(offer) for node, offer in free.items() if node not in refused
+        }
+        if self._policy == "pack":
+            found = pack(places, room, at_once=AT_ONCE, keep=self._keep)
+        else:
+            found = spread(places, room, at_once=AT_ONCE)
+        self.moves += len(found)
+        for move in found:
+            log.info("%s moves from node %s to %s", move.symbol, places[move.symbol], move.node)
+        return found
