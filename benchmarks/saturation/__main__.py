@@ -17,8 +17,8 @@ burst       ten seconds at ten times `--base` messages/s, the venue waiting for 
 
 Latency is from the socket to the published analysis. `waiting` counts messages that the venue
 has sent and whose analysis is not there, wherever they are. Rows are stored each second, not
-for each level. Prints one JSON line per part, and one object at the end; exit code 1 if a part
-failed or lost something.
+for each level. Prints one JSON line per part, and one object at the end with what met its target;
+exit code 1 if a part failed or lost something.
 """
 
 import argparse
@@ -100,8 +100,22 @@ def _report(options: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any
             **{f"{part}_messages_per_s": rate for part, rate in HOPED_PER_S.items()},
             "recovered_within_s": RECOVERED_WITHIN_S,
         },
+        "met": met(found),
         **found,
     }
+
+
+def met(found: dict[str, Any]) -> dict[str, bool]:
+    """Return, for each part that was measured, whether it reached its target."""
+    verdicts = {
+        part: found[part]["messages_per_s"] >= rate
+        for part, rate in HOPED_PER_S.items()
+        if "messages_per_s" in found.get(part, {})
+    }
+    if "recovered_after_s" in found.get("burst", {}):
+        after = found["burst"]["recovered_after_s"]
+        verdicts["burst"] = after is not None and after <= RECOVERED_WITHIN_S
+    return verdicts
 
 
 def _sayer() -> Callable[[str], None]:

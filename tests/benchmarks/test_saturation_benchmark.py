@@ -7,7 +7,7 @@ import pytest
 
 from alphaplus.analysis.state import STATE
 from alphaplus.latency import LatencyHistogram
-from benchmarks.saturation.__main__ import _parts, is_right
+from benchmarks.saturation.__main__ import _parts, is_right, met
 from benchmarks.saturation.windows import (
     Reading,
     Window,
@@ -110,6 +110,19 @@ def test_what_is_right_lost_nothing_and_came_back() -> None:
     assert not is_right({"burst": {**part, "recovered_after_s": None}})
     assert not is_right({"recorded": {**part, "dropped_events": 1}})
     assert not is_right({"recorded": {"failed": "no room"}})
+
+
+def test_targets_are_met_or_not() -> None:
+    found = {
+        "one_level": {"messages_per_s": 10_000.0},
+        "recorded": {"messages_per_s": 1_999.0},
+        "burst": {"recovered_after_s": 5.1},
+    }
+    assert met(found) == {"one_level": True, "recorded": False, "burst": False}
+    assert met({"burst": {"recovered_after_s": 1.0}}) == {"burst": True}
+    assert met({"burst": {"recovered_after_s": None}, "recorded": {"failed": "x"}}) == {
+        "burst": False
+    }
 
 
 def test_parts_keep_their_order() -> None:
