@@ -14,7 +14,7 @@ SPREAD: Final = 1.18
 """Sigma of the logarithm of a message's levels: median 34, mean 68 in the recording."""
 SIZED: Final = 0.2
 """Share of a message's time that grows with its levels; most is waking up for it. Measured: an
-actor takes some 650 us for a message that comes alone, but where messages come together 130 us
+actor takes some 430 us for a message that comes alone, but where messages come together 130 us
 for one of 68 levels and 27 us for one of a single level (`benchmarks.saturation`)."""
 POLITE: Final = ("store", "database")
 """Roles at nice 10: they give way, so they are not among what messages wait for."""
