@@ -92,15 +92,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def _watch(
     options: argparse.Namespace, system: System, venue: VenueProcess, begins_ns: int
 ) -> list[Sample]:
-    """Take samples until the hours are over; raises RunFailed if the market stands still."""
+    """Take samples until the hours are over, from the first on that knows a latency; raises
+    RunFailed if the market stands still."""
     begun = time.monotonic()
     samples: list[Sample] = []
     moved_s = begun
+    while _sample(system, venue, begins_ns, 0.0).p99_ms is None:
+        system.check()
+        if time.monotonic() - begun > STUCK_S:
+            raise RunFailed(f"No latency was told within {STUCK_S:g} s.")
+        time.sleep(1.0)
     while True:
         due = time.monotonic() + options.every
         system.check()
         found = _sample(system, venue, begins_ns, time.monotonic() - begun)
-        if samples and found.messages > samples[-1].messages:
+        if not samples or found.messages > samples[-1].messages:
             moved_s = time.monotonic()
         if time.monotonic() - moved_s > max(STUCK_S, 3 * options.every):
             raise RunFailed(f"No message came for {STUCK_S:g} s, after {found.hour:.2f} hours.")
