@@ -1,7 +1,7 @@
 """How much a fleet takes, and how soon it is calm again after a burst.
 
     python -m benchmarks.saturation --json [--capture FILE] [--symbols 40] [--seconds 10]
-        [--parts one_level,recorded,burst] [--base 200]
+        [--parts one_level,recorded,burst] [--base 250]
 
 The local venue, Ray, the database and the fleet share this machine. The venue plays a recording
 faster than can be taken and waits for its readers, so what is measured is what the whole way
@@ -12,8 +12,8 @@ one_level   each depth message cut into messages of one level that lead to the s
 recorded    messages as recorded, 68 levels in the mean
 burst       ten seconds at ten times `--base` messages/s, the venue waiting for no one: seconds
             until the 99th percentile of a window of a second is below 10 ms again, for three of
-            them, and no more than a tenth of a second of messages is on its way. Default base: a
-            ninth of what `recorded` took, so that the burst is more than can be carried
+            them, and no more than a tenth of a second of messages is on its way. The
+            default base is calm, the burst more than can be carried calmly
 
 Latency is from the socket to the published analysis. `waiting` counts messages that the venue
 has sent and whose analysis is not there, wherever they are. Rows are stored each second, not
@@ -45,7 +45,8 @@ HOPED_PER_S: Final = {"one_level": 10_000.0, "recorded": 2_000.0}
 OFFERED_PER_S: Final = {"one_level": 300_000.0, "recorded": 30_000.0}
 """More than can be taken, so that the venue waits for its readers."""
 FACTOR: Final = 10.0
-BASE_SHARE: Final = 9.0
+BASE_PER_S: Final = 250.0
+"""A load that is calm, and ten times of which is not."""
 RECOVERED_WITHIN_S: Final = 5.0
 
 
@@ -55,7 +56,7 @@ def main() -> None:
     os.environ |= {**RAY, "RAY_AUTH_TOKEN": secrets.token_hex(16)}
     found: dict[str, Any] = {}
     for part in options.parts:
-        found[part] = _attempt(options, part, found)
+        found[part] = _attempt(options, part)
         print(json.dumps({"part": part, **found[part]}), flush=True)
     print(json.dumps(_report(options, found)))
     sys.exit(not is_right(found))
@@ -71,7 +72,7 @@ def is_right(found: dict[str, Any]) -> bool:
     )
 
 
-def _attempt(options: argparse.Namespace, part: str, found: dict[str, Any]) -> dict[str, Any]:
+def _attempt(options: argparse.Namespace, part: str) -> dict[str, Any]:
     """Run a part on a fleet of its own; one that fails is told with its reason."""
     from benchmarks.saturation.run import Market, depth_rate, fleet_of  # as it imports Ray
 
@@ -85,8 +86,7 @@ def _attempt(options: argparse.Namespace, part: str, found: dict[str, Any]) -> d
             _say(f"{part}: running")
             if part != "burst":
                 return fleet.saturate(OFFERED_PER_S[part], options.seconds)
-            took = found.get("recorded", {}).get("messages_per_s", HOPED_PER_S["recorded"])
-            return fleet.burst(options.base or took / BASE_SHARE, FACTOR)
+            return fleet.burst(options.base, FACTOR)
     except (AlphaPlusError, OSError, AssertionError) as error:
         return {"failed": str(error) or repr(error)}
 
@@ -142,14 +142,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--capture", type=Path, default=data / CAPTURE)
     parser.add_argument("--symbols", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each saturated part")
-    parser.add_argument("--base", type=float, help="messages/s before the burst, all symbols")
+    parser.add_argument(
+        "--base", type=float, default=BASE_PER_S, help="messages/s about the burst, all symbols"
+    )
     parser.add_argument("--parts", type=_parts, default=PARTS, help="with commas")
     parser.add_argument("--json", action="store_true", help="JSON, which is all there is")
     options = parser.parse_args()
     if not options.capture.is_file():
         parser.error(f"{options.capture} is no recording; name one")
-    if not 1 <= options.symbols <= 200 or options.seconds < 1:
-        parser.error("expected --symbols from 1 to 200 and --seconds of 1 or more")
+    if not 1 <= options.symbols <= 200 or options.seconds < 1 or options.base <= 0:
+        parser.error("expected --symbols from 1 to 200, --seconds from 1 on, --base above 0")
     options.capture = options.capture.absolute()
     return options
 
