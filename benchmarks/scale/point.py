@@ -26,6 +26,10 @@ class Load:
     """Depth messages a second of each symbol."""
 
 
+ROWS: Final = ("rows_written", "rows_dead", "rows_duplicate", "rows_left")
+"""What becomes of the rows that were sent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A number of symbols, and what they took. Rates and CPU are those of the steady state:
@@ -51,7 +55,11 @@ class Point:
     gaps: int
     audit_different: int
     rows_missing: int
-    """Rows that symbols sent and the database does not have after the drain."""
+    """Rows that symbols sent and that neither database, dead letters nor spool have at the end."""
+    rows_left: int
+    """Rows in the spool at the end, which the next start writes."""
+    rows_repeated: int
+    """Rows whose key the database had already; it keeps one of each."""
     p50_ms: float | None
     """Socket to published analysis, since all books were fresh, without the drain."""
     p99_ms: float | None
@@ -115,7 +123,9 @@ def measure(market: Market, load: Load, duration_s: float, say: Callable[[str], 
         dropped=summary["dropped"],
         gaps=summary["gaps"],
         audit_different=summary["audit"]["different"],
-        rows_missing=summary["rows_sent"] - summary["rows_written"] - summary["rows_dead"],
+        rows_missing=summary["rows_sent"] - sum(summary[name] for name in ROWS),
+        rows_left=summary["rows_left"],
+        rows_repeated=summary["rows_duplicate"],
     )
 
 
