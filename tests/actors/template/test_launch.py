@@ -46,6 +46,9 @@ WORKER = """
     time.sleep(600)
 """
 
+OF_OTHERS = ("RAY_", "OPENBLAS_")
+"""Variables that other tests of this process, or Ray in it, may have set."""
+
 
 @dataclass
 class Node:
@@ -106,7 +109,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     (tmp_path / "worker.py").write_text(textwrap.dedent(WORKER))
     raylet = subprocess.Popen(["sleep", "600"])
     environment = {
-        **{key: text for key, text in os.environ.items() if not key.startswith("RAY_")},
+        **{key: text for key, text in os.environ.items() if not key.startswith(OF_OTHERS)},
         "PYTHONPATH": str(REPOSITORY),
         "RAY_RAYLET_PID": str(raylet.pid),
         "RAY_JOB_ID": "01000000",
