@@ -87,8 +87,8 @@ def _stream(
     ensure_compiled()  # said here, where somebody reads it; the actors would do it silently
     failures, end = 0, None
     while True:
+        supervisor = _create_supervisor(settings, services)
         try:
-            supervisor = _create_supervisor(settings, services)
             _start_fleet(supervisor, stop)
             end = end or time.monotonic() + (duration_s or float("inf"))
             _wait(supervisor, stop, end)
@@ -102,6 +102,7 @@ def _stream(
             if stop.is_set() or failures >= SUPERVISORS:
                 raise
             log.error("the supervisor died, and another is started: %s", error)
+            ray.kill(supervisor)  # Ray keeps a dead actor's name for whoever holds its handle
             stop.wait(BACKOFF.delay_s(failures, random.random()))
             continue
         return {**summarise(report, services.usage()), "supervisors_lost": failures}
