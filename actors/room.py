@@ -43,12 +43,13 @@ def shortage(demand: Demand, free: Mapping[str, Offer]) -> str | None:
 def is_placed(handle: Any) -> bool:
     """Say whether an actor that does not answer yet has got a node, and starts there.
 
-    Until then Ray's head knows no address of it.
+    Until then Ray's head knows no process of it. An address it may have: that of a node where it
+    waits for others to end.
     """
     from ray._private.state import actors
 
     found: dict[str, Any] = actors(handle._actor_id.hex())
-    return bool(found["Address"]["Port"])
+    return bool(found["Pid"])
 
 
 def free_resources() -> dict[str, Offer]:
