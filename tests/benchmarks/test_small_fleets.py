@@ -68,7 +68,7 @@ def test_market_time_is_passed_through() -> None:
 
 def test_a_small_fleet_is_saturated(recording: Path) -> None:
     code, (part, whole) = run(
-        "saturation", f"--capture={recording}", "--symbols=16", "--parts=one_level", "--seconds=3"
+        "saturation", f"--capture={recording}", "--symbols=32", "--parts=one_level", "--seconds=2"
     )
     assert code == 0, part
     assert whole["one_level"]["messages_per_s"] > 100
