@@ -4,13 +4,14 @@ An actor that fits no node waits for ever, and an autoscaler makes no node for i
 """
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from alphaplus.config import Fleet
+from alphaplus.config import Fleet, Settings
 from alphaplus.errors import AlphaPlusError, ConfigError
 
 Offer = Mapping[str, float]
@@ -33,6 +34,23 @@ def demands(fleet: Fleet) -> dict[str, Offer]:
         }
         for role in roles
     }
+
+
+def processors_to_tell(settings: Settings, cpus: int) -> int:
+    """Return of how many processors to tell Ray where one machine is all there is.
+
+    Ray's numbers keep actors from a full node until there is another one. Here there will be
+    none, so a fleet that asks for more than half of the machine is given what it asks for.
+    """
+    fleet, feeds = settings.fleet, settings.feeds
+    symbols = len(feeds.symbols) or settings.venue.symbols
+    asked = (
+        symbols * fleet.symbol_cpus
+        + math.ceil(symbols / feeds.symbols_per_feed) * fleet.feed_cpus
+        + settings.storage.writers * fleet.store_cpus
+        + fleet.portfolio_cpus
+    )
+    return cpus if asked <= cpus / 2 else cpus + math.ceil(asked)
 
 
 def misfits(fleet: Fleet, offers: Mapping[str, Offer]) -> list[str]:

@@ -25,6 +25,7 @@ from alphaplus.analysis.registry import check_names
 from alphaplus.config import Settings, settings_environment
 from alphaplus.errors import AlphaPlusError, ConfigError
 from alphaplus.kernels import ensure_compiled
+from alphaplus.local.demands import processors_to_tell
 from alphaplus.local.ports import require_free
 from alphaplus.local.ray_head import OVER, RayHead, ray_environment
 from alphaplus.local.table import LiveView
@@ -69,7 +70,7 @@ def up(settings: Settings, *, duration_s: float | None) -> dict[str, Any]:
                 **settings_environment(settings),
                 "RAY_JOB_STOP_WAIT_TIME_S": str(int(settings.fleet.longest_drain_s) + 15),
             },
-            cpus=os.cpu_count() or 1,
+            cpus=processors_to_tell(settings, os.cpu_count() or 1),
         )
         return _Run(settings, head, root, folder).go(duration_s)
 

@@ -6,7 +6,7 @@ import pytest
 
 from alphaplus.config import Fleet, load_settings
 from alphaplus.errors import ConfigError
-from alphaplus.local.demands import demands, misfits, node_types
+from alphaplus.local.demands import demands, misfits, node_types, processors_to_tell
 from alphaplus.local.doctor import examine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +16,12 @@ def test_every_role_asks_for_both() -> None:
     found = demands(Fleet(symbol_cpus=0.05, symbol_memory_mb=130))
     assert set(found) == {"symbol", "feed", "portfolio", "store"}
     assert found["symbol"] == {"CPU": 0.05, "memory": 130e6}
+
+
+@pytest.mark.parametrize(("symbols", "told"), [(10, 2), (50, 2), (100, 4), (200, 5)])
+def test_one_machine_has_room_for_every_fleet_that_is_asked_of_it(symbols: int, told: int) -> None:
+    settings = load_settings(None, {"venue": {"symbols": symbols}}, {})
+    assert processors_to_tell(settings, 2) == told
 
 
 def test_who_fits_nowhere_is_named_with_what_it_asks_for() -> None:
