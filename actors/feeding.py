@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-import ray
 from ray.exceptions import RayError
 
 from actors import names
+from actors.ending import killed
 from actors.identity import Inspection
 from actors.members import FEED_START_TIMEOUT_S, FeedMember, FleetMembers, in_time
 from actors.plan import enlist
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 RETRY_S: Final = 5.0
 CLOSE_TIMEOUT_S: Final = 5.0
-GONE_EVERY_S: Final = 0.05
 
 
 class Feeding:
@@ -139,10 +138,3 @@ class Feeding:
         await killed(feed.handle, name)
         shard = int(name.rpartition(":")[2])
         feed.handle = self._recruiter.feed(shard, avoid=self._inspection.refused).handle
-
-
-async def killed(handle: Any, name: str) -> None:
-    """Kill an actor for good, and return when its name is free."""
-    await asyncio.to_thread(ray.kill, handle, no_restart=True)
-    while await asyncio.to_thread(names.is_taken, name):  # noqa: ASYNC110  # Ray tells nobody
-        await asyncio.sleep(GONE_EVERY_S)

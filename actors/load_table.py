@@ -20,7 +20,8 @@ ROLES: Final = (("symbols", SYMBOL_PREFIX), ("feeds", FEED_PREFIX), ("store", ST
 def market_rows(summaries: Sequence[Mapping[str, Any]], loads: FleetLoads) -> list[dict[str, Any]]:
     """Return one row per market; CPU in cores, memory in bytes, None where unknown.
 
-    Batch, CPU and memory are those of the symbol's actor, which owns all its markets.
+    Batch, CPU and memory are those of the symbol, which owns all its markets; where symbols share
+    an actor, each has its part of what that costs.
     """
     backlogs = backlog_of(loads)
     rows = []
@@ -32,6 +33,7 @@ def market_rows(summaries: Sequence[Mapping[str, Any]], loads: FleetLoads) -> li
             {
                 "symbol": symbol,
                 "exchange": exchange,
+                "actor": loads.last(actor).get("actor"),
                 **{name: item[name] for name in FRESHNESS},
                 "p50_ms": milliseconds(recent, 50),
                 "p99_ms": milliseconds(recent, 99),
@@ -55,10 +57,11 @@ def role_rows(loads: FleetLoads) -> list[dict[str, Any]]:
     for role, prefix in ROLES:
         actors = loads.actors(prefix)
         told = [loads.last(actor) for actor in actors]
+        processes = {load.get("actor", name) for name, load in zip(actors, told, strict=True)}
         rows.append(
             {
                 "role": role,
-                "actors": len(actors),
+                "actors": len(processes),
                 "cpu": _rounded(_sum([loads.rate(actor, "cpu_s") for actor in actors]), 4),
                 "cpu_s": _rounded(_sum([load["cpu_s"] for load in told]), 2),
                 "memory_bytes": _sum([load["memory_bytes"] for load in told]),

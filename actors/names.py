@@ -5,9 +5,12 @@ from typing import Any, Final
 import ray
 from ray.actor import ActorHandle
 
+from actors.symbol_handle import SymbolHandle
+
 NAMESPACE: Final = "alphaplus"
 SUPERVISOR: Final = "supervisor"
 PORTFOLIO: Final = "portfolio:main"
+FIND_WITHIN_S: Final = 2.0
 
 STATE: Final = "state/"
 LATENCIES: Final = "latencies/"
@@ -18,8 +21,13 @@ LOADS: Final = "load/"
 
 
 def symbol_name(symbol: str) -> str:
-    """Return the name of the actor that owns all venues of a symbol."""
+    """Return the name of a symbol in the fleet, and of its actor if that keeps no other."""
     return f"symbol:{symbol}"
+
+
+def host_name(number: int) -> str:
+    """Return the name of an actor that keeps several symbols."""
+    return f"symbols:{number}"
 
 
 def feed_name(exchange: str, shard: int) -> str:
@@ -32,9 +40,15 @@ def store_name(shard: int) -> str:
     return f"store:{shard}"
 
 
-def symbol(name: str) -> ActorHandle[Any]:
-    """Find a symbol's actor; raises LookupError where there is none."""
-    return _find(symbol_name(name))
+def symbol(name: str) -> SymbolHandle:
+    """Find the actor that keeps a symbol; raises LookupError where there is none.
+
+    The supervisor is asked, as it alone knows; raises what Ray raises where it does not answer.
+    """
+    asked: Any = ray.get(supervisor().actor_of.remote(name), timeout=FIND_WITHIN_S)
+    if asked is None:
+        raise LookupError(f"No actor keeps {name}.")
+    return SymbolHandle(_find(asked), name)
 
 
 def portfolio() -> ActorHandle[Any]:

@@ -6,6 +6,7 @@ they were when Ray starts an actor again. Symbols, and feeds of an exchange, go 
 """
 
 import ipaddress
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,3 +72,13 @@ def check_database(dsn: str | None, nodes: Iterable[Mapping[str, Any]]) -> None:
             f"Expected storage.dsn on a cluster of {len(machines)} machines, was none, and the "
             "embedded database answers on its own machine only; set ALPHAPLUS_STORAGE__DSN."
         )
+
+
+def is_one_machine() -> bool:
+    """Say whether the cluster is this machine and can be no more: Ray listens on loopback."""
+    return len(living_nodes()) < 2 and is_loopback(this_address())
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,7 +7,6 @@ from typing import Final
 
 from actors.balance import Move, pack, spread
 from actors.plan import Phase
-from actors.room import Demand, Offer
 
 log = logging.getLogger(__name__)
 
@@ -22,28 +21,24 @@ class Rebalancer:
     def __init__(
         self,
         policy: str,
-        demand: Demand,
         *,
-        free: Callable[[], Awaitable[Mapping[str, Offer]]],
+        room: Callable[[], Awaitable[Mapping[str, int]]],
         is_calm: Callable[[], Awaitable[bool]],
         keep: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`free` says what nodes have free, `is_calm` whether all books are fresh; `keep` is a
-        node that is never emptied."""
+        """`room` says how many symbols each node can take, `is_calm` whether all books are fresh;
+        `keep` is a node that is never emptied."""
         self.moves = 0
         self._policy = policy
-        self._demand = demand
-        self._free = free
+        self._room = room
         self._is_calm = is_calm
         self._keep = keep
         self._clock = clock
         self._rest_until = clock() + REST_S
 
-    async def look(
-        self, phases: Collection[Phase], places: Mapping[str, str], refused: Collection[str]
-    ) -> tuple[Move, ...]:
-        """Return the moves to make now; `refused` are nodes that get no actors."""
+    async def look(self, phases: Collection[Phase], places: Mapping[str, str]) -> tuple[Move, ...]:
+        """Return the moves to make now; `places` is the node of each symbol."""
         if self._policy == "off":
             return ()
         if any(phase is not Phase.RUNNING for phase in phases):
@@ -54,10 +49,7 @@ class Rebalancer:
         self._rest_until = self._clock() + REST_S
         if not await self._is_calm():
             return ()
-        free = await self._free()
-        room = {
-            node: self._demand.times(offer) for node, offer in free.items() if node not in refused
-        }
+        room = await self._room()
         if self._policy == "pack":
             found = pack(places, room, at_once=AT_ONCE, keep=self._keep)
         else:

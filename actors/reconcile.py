@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from actors import names
-from actors.feeding import Feeding, killed
+from actors.feeding import Feeding
 from actors.identity import Inspection
 from actors.members import FleetMembers, Member, in_time
 from actors.node import this_node
@@ -82,10 +82,10 @@ class Reconciler:
         self._wanted = wanted
         self._on_running = on_running
         self.inspection = Inspection()
+        self._hosts = recruiter.hosts(lambda: len(wanted()))
         self.rebalancer = Rebalancer(
             settings.fleet.rebalance,
-            recruiter.symbol_demand,
-            free=self._free,
+            room=self._room,
             is_calm=self._is_calm,
             keep=this_node(),
         )
@@ -93,7 +93,6 @@ class Reconciler:
             settings.feeds, fleet, recruiter, repairs, self.inspection, on_sent=self._sent
         )
         self._seats: dict[str, Seat] = {}
-        self._recruited = 0
         self._targets: dict[str, str] = {}
         """The nodes of symbols that are being moved."""
         self._checks: set[asyncio.Task[None]] = set()
@@ -160,7 +159,7 @@ class Reconciler:
         for symbol, seat in self._seats.items():
             if seat.phase in (Phase.PENDING, Phase.STARTING) and seat.task is not None:
                 seat.task.cancel()
-                ray.kill(seat.member.handle, no_restart=True)
+                ray.kill(seat.member.handle.actor, no_restart=True)
                 log.info("%s did not start before the end", symbol)
         self._feeding.cancel()
         for task in self._checks:
@@ -171,6 +170,11 @@ class Reconciler:
             for task in late:
                 task.cancel()
 
+    def actor_of(self, symbol: str) -> str | None:
+        """Return the name of the actor in which a symbol has its place."""
+        host = self._hosts.find(symbol)
+        return None if host is None else host.name
+
     def states(self) -> list[dict[str, Any]]:
         """Say of each symbol that is wanted, or is leaving, where it stands."""
         wanted = self._wanted()
@@ -178,7 +182,7 @@ class Reconciler:
         return [self.state(symbol) for symbol in everyone]
 
     def state(self, symbol: str) -> dict[str, Any]:
-        """Say where one symbol stands: `symbol`, `state`, `detail` and `feed`."""
+        """Say where one symbol stands: `symbol`, `state`, `detail`, `actor` and `feed`."""
         seat = self._seats.get(symbol)
         if seat is None:
             state, detail = Phase.PENDING, "others start before it"
@@ -195,6 +199,7 @@ class Reconciler:
             "exchange": self._settings.feeds.exchange,
             "state": str(state),
             "detail": detail,
+            "actor": self.actor_of(symbol),
             "feed": self._fleet.feed_of(symbol),
         }
 
@@ -223,7 +228,8 @@ class Reconciler:
         if self._is_stopped:
             return
         phases = {symbol: seat.phase for symbol, seat in self._seats.items()}
-        found = plan(self._wanted(), phases, wave=self._settings.fleet.start_wave)
+        wave = self._settings.fleet.start_wave * self._hosts.places
+        found = plan(self._wanted(), phases, wave=wave)
         for symbol in found.dismiss:
             self.dismiss(symbol)
         for symbol in found.recruit:
@@ -242,10 +248,11 @@ class Reconciler:
         if not waiting and not has_lost:
             self._shortage = None
             return
-        reason = shortage(self._recruiter.symbol_demand, await self._free())
+        reason = shortage(self._hosts.demand, await self._free())
         self._shortage = reason
         for symbol, seat in waiting:
-            has_node = reason is None or await asyncio.to_thread(is_placed, seat.member.handle)
+            actor = seat.member.handle.actor
+            has_node = reason is None or await asyncio.to_thread(is_placed, actor)
             if seat.phase is Phase.PENDING and has_node:
                 seat.enter(Phase.STARTING)
             elif seat.phase is Phase.STARTING and reason is not None and not has_node:
@@ -254,17 +261,15 @@ class Reconciler:
 
     def _recruit(self, symbol: str, instrument: Instrument) -> None:
         try:
-            member = self._recruiter.symbol(
+            member = self._hosts.recruit(
                 symbol,
                 [instrument],
-                self._recruited,
                 node=self._targets.pop(symbol, None),
                 avoid=self.inspection.refused,
             )
         except ValueError as error:  # the name is taken: its last owner is not quite gone
             log.warning("%s cannot start yet: %s", symbol, error)
             return
-        self._recruited += 1
         seat = self._seats[symbol] = Seat(Phase.STARTING, member, time.monotonic())
         seat.task = self._begin(self._hired(symbol, instrument, seat), f"hire {symbol}")
 
@@ -272,7 +277,7 @@ class Reconciler:
         fleet, member = self._fleet, seat.member
         try:
             member.life = await _ready(member)
-            seat.node = await self.inspection.node_of(member.handle, names.symbol_name(symbol))
+            await self._locate(symbol, seat)
         except FleetConflict as error:  # the node's fault: it starts elsewhere
             self._fail(symbol, seat, error)
             return
@@ -292,6 +297,17 @@ class Reconciler:
         seat.enter(Phase.READY)
         self.look_again()
 
+    async def _locate(self, symbol: str, seat: Seat) -> None:
+        """Note the node of an actor that lives; raises FleetConflict if it must not be there."""
+        try:
+            seat.node = await self.inspection.node_of(
+                seat.member.handle.actor, names.symbol_name(symbol)
+            )
+        except FleetConflict:
+            self._hosts.shun(symbol)
+            raise
+        self._hosts.is_at(symbol, seat.node)
+
     async def _tell_board(self) -> None:
         try:
             await self._fleet.join_board()
@@ -307,9 +323,9 @@ class Reconciler:
         seat.task = self._begin(self._vacate(symbol, seat, after_s=RETRY_S), f"vacate {symbol}")
 
     async def _vacate(self, symbol: str, seat: Seat, *, after_s: float = 0.0) -> None:
-        """Kill a seat's actor for good, see it gone, and give up the seat."""
+        """End the owner that has a seat, see it gone, and give up the seat."""
         await asyncio.sleep(after_s)
-        await killed(seat.member.handle, names.symbol_name(symbol))
+        await self._hosts.vacate(symbol)
         if self._seats.get(symbol) is seat:
             del self._seats[symbol]
         self.look_again()
@@ -342,7 +358,7 @@ class Reconciler:
         if seat is None:
             return
         try:
-            seat.node = await self.inspection.node_of(seat.member.handle, symbol)
+            await self._locate(symbol, seat)
         except (RayError, TimeoutError) as error:
             log.warning("the node of %s is not known yet: %s", symbol, error)
         except FleetConflict:
@@ -354,7 +370,6 @@ class Reconciler:
         moves = await self.rebalancer.look(
             [seat.phase for seat in seats.values()],
             {symbol: seat.node for symbol, seat in seats.items()},
-            self.inspection.refused,
         )
         for move in moves:
             self._targets[move.symbol] = move.node
@@ -363,6 +378,9 @@ class Reconciler:
     async def _free(self) -> dict[str, Offer]:
         free = await asyncio.to_thread(free_resources)
         return {node: offer for node, offer in free.items() if node not in self.inspection.refused}
+
+    async def _room(self) -> dict[str, int]:
+        return self._hosts.room(await self._free())
 
     async def _is_calm(self) -> bool:
         try:

@@ -4,7 +4,7 @@ Calls are not retried, as batches are not idempotent. A name is free again once 
 has it is dead: it was dismissed, or the supervisor, which owns all of them, is gone.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +13,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors import names
 from actors.feed import FeedActor
 from actors.feed_options import FeedOptions
+from actors.hosts import Hosts, places_on
 from actors.members import FeedMember, Member
-from actors.node import is_here_only, stay_here
+from actors.node import is_here_only, is_one_machine, processors, stay_here
 from actors.portfolio import PortfolioRiskActor
 from actors.room import Demand
 from actors.store import StoreActor
 from actors.stream_plan import StreamPlan
-from actors.symbol import SymbolActor, SymbolOptions
+from actors.symbol import SymbolOptions
+from actors.symbol_host import SymbolActor
 from actors.template.command import template_options
 from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.config import Settings
@@ -30,6 +32,8 @@ from alphaplus.portfolio.desk_settings import DeskSettings
 from alphaplus.storage.spool_folders import SPOOL, spools_left
 
 NODE_LABEL: Final = "ray.io/node-id"
+SYMBOL_CALLS: Final = 4
+"""A symbol that waits for its rows to be written holds up no question."""
 PORTFOLIO_CALLS: Final = 4
 """Questions to the portfolio at once, so that a model that is being built holds up no other."""
 
@@ -45,8 +49,6 @@ class Recruiter:
         self._dsn = dsn
         self._venue_url = venue_url
         self._transport = StreamPlan.from_settings(settings, run_directory)
-        fleet = settings.fleet
-        self.symbol_demand = Demand(cpus=fleet.symbol_cpus, memory_mb=fleet.symbol_memory_mb)
 
     def feed(self, shard: int, *, avoid: Collection[str] = ()) -> FeedMember:
         """Create one shard of the venue's connections, on none of the nodes of `avoid`."""
@@ -88,31 +90,35 @@ class Recruiter:
         shards = {*range(storage.writers), *spools_left(storage.data_dir / SPOOL)}
         return {names.store_name(shard): self._store(shard) for shard in sorted(shards)}
 
-    def symbol(
-        self,
-        symbol: str,
-        instruments: Sequence[Instrument],
-        place: int,
-        *,
-        node: str | None = None,
-        avoid: Collection[str] = (),
-    ) -> Member:
-        """Create the owner of a symbol; `place` tells the writers of neighbours apart.
+    def hosts(self, wanted: Callable[[], int]) -> Hosts:
+        """Return the places of symbols; `wanted` says how many symbols there are to be."""
+        fleet = self._settings.fleet
+        setting, is_shared = fleet.symbols_per_actor, is_one_machine()
 
-        It goes to `node` if there is room, and never to those of `avoid`.
-        """
-        options = _options(names.symbol_name(symbol), self.symbol_demand)
+        def places() -> int:
+            if setting != "auto":
+                return setting
+            return places_on(wanted(), processors()) if is_shared else 1
+
+        return Hosts(
+            self._host,
+            places=places,
+            first=Demand(cpus=fleet.symbol_cpus, memory_mb=fleet.symbol_memory_mb),
+            more=Demand(cpus=fleet.symbol_cpus, memory_mb=fleet.next_symbol_memory_mb),
+            stores=self._store_for,
+        )
+
+    def _host(self, name: str, demand: Demand, *, node: str | None, avoid: Collection[str]) -> Any:
+        options = _options(name, demand)
+        options["max_concurrency"] = SYMBOL_CALLS
         if self._settings.fleet.template:
             options |= template_options()
         if node is not None:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=True)
         elif avoid:
             options["label_selector"] = _none_of(avoid)
-        return Member(
-            SymbolActor.options(**options).remote(
-                symbol, instruments, _symbol_options(self._settings), self._transport
-            ),
-            store=self._store_for(place),
+        return SymbolActor.options(**options).remote(
+            name, _symbol_options(self._settings), self._transport
         )
 
     def _store(self, shard: int) -> Member:

@@ -29,6 +29,13 @@ class Demand:
         memory = offer.get("memory", 0.0) / int(self.memory_mb * 1e6)
         return int(min(memory, offer.get("CPU", 0.0) / self.cpus + ROUNDING))
 
+    def plus(self, other: "Demand", times: int) -> "Demand":
+        """Return this and some times another."""
+        return Demand(
+            cpus=self.cpus + other.cpus * times,
+            memory_mb=self.memory_mb + other.memory_mb * times,
+        )
+
     def __str__(self) -> str:
         return f"{self.cpus:g} CPU and {self.memory_mb:g} MB"
 

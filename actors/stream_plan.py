@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from actors.node import is_loopback, living_nodes, this_address, this_node
+from actors.node import is_one_machine, this_address, this_node
 from alphaplus.streams import StreamKeys, Transport
 
 if TYPE_CHECKING:  # actors of symbols start without pydantic
@@ -50,7 +50,7 @@ class StreamPlan:
         """Choose by `streams.transport`, and by the cluster where that is `auto`."""
         streams = settings.streams
         is_auto = streams.transport == "auto"
-        if streams.transport == "ipc" or (is_auto and not streams.host and _is_one_machine()):
+        if streams.transport == "ipc" or (is_auto and not streams.host and is_one_machine()):
             return cls(directory=run_directory)
         return cls(
             keys=StreamKeys.generate(),
@@ -86,11 +86,6 @@ def near_folder(parent: Path, run: str) -> Path:
         _remove_left(parent)
         folder.mkdir(mode=0o700, exist_ok=True)
     return folder
-
-
-def _is_one_machine() -> bool:
-    """Say whether the cluster is this machine and can be no more: Ray listens on loopback."""
-    return len(living_nodes()) < 2 and is_loopback(this_address())
 
 
 def _remove_left(parent: Path) -> None:

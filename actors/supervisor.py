@@ -123,6 +123,10 @@ class Supervisor:
         """Say how far the start has come."""
         return self._progress
 
+    async def actor_of(self, symbol: str) -> str | None:
+        """Return the name of the actor that keeps a symbol, None if none is to."""
+        return None if self._reconciler is None else self._reconciler.actor_of(symbol)
+
     async def database(self) -> str:
         """Return the DSN of the database that the fleet writes to."""
         return self._dsn

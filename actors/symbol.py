@@ -1,26 +1,18 @@
-"""The actor of one symbol: it owns the symbol's books on every exchange and their measures.
+"""One symbol: it owns the symbol's books on every exchange, their measures and their rows.
 
-One thread receives events, applies them and publishes; Ray's calls only ask. A call waits
-for the batch in hand, never for the network.
+A plain class that one thread at a time may use; `actors/symbol_host.py` has the threads.
 """
 
 import logging
-import os
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import orjson
-import ray
 
 from actors import names
-from actors.environment import set_up_actor_logging
-from actors.node import this_node
-from actors.process_load import ProcessLoad
-from actors.stream_plan import StreamPlan
 from actors.venue_risk import VenueRisk
 from alphaplus.analysis import views
 from alphaplus.analysis.analyzer import Analyzer
@@ -28,15 +20,12 @@ from alphaplus.analysis.market import Market
 from alphaplus.analysis.registry import MeasureParameters
 from alphaplus.analysis.splitter import NEVER
 from alphaplus.analysis.state import summary
-from alphaplus.analysis.warm import warm_once
-from alphaplus.errors import StreamClosed, UnknownSymbol
+from alphaplus.errors import UnknownSymbol
 from alphaplus.event_latencies import EventLatencies
 from alphaplus.events import Kind
 from alphaplus.instruments import Instrument
-from alphaplus.kernels import ensure_compiled
 from alphaplus.latency import LatencyHistogram
 from alphaplus.leverage.tiers import TierTable
-from alphaplus.storage._event_kernels import warm_event_kernels
 from alphaplus.storage.latest_rows import LatestOfMarket, LatestRows
 from alphaplus.storage.market_rows import MarketRows
 from alphaplus.streams import (
@@ -45,25 +34,25 @@ from alphaplus.streams import (
     EventReceiver,
     LatestSender,
     RowSender,
+    StreamKeys,
+    Transport,
 )
 from alphaplus.turn import Turn
 
 log = logging.getLogger(__name__)
 
-MAX_PAUSE_MS: Final = 1000
-"""Longest sleep of the receiving thread; data wakes it at once, this is for what is due."""
 PATIENCE_NS: Final = 100_000_000
 """So long what is due to others waits for the next events, whose wake-up it shares."""
 LATENCIES_EVERY_NS: Final = 5_000_000_000
 MOVE_BPS: Final = 5.0
+"""A mid that moved so far since the last state is told at once, not at the next interval."""
 ROWS_BYTES: Final = 2**20
 """Rows are sent in pieces of at most so much, far below what may be unacknowledged."""
-"""A mid that moved so far since the last state is told at once, not at the next interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolOptions:
-    """What a symbol's actor needs of the settings; plain data, so that the actor starts lean."""
+    """What symbols need of the settings; plain data, so that their actors start lean."""
 
     stale_after_ms: float
     state_interval_ms: float
@@ -101,117 +90,168 @@ class _Venue:
 
 
 class Symbol:
-    """All books of one symbol; `SymbolActor` is the same as a Ray actor."""
+    """All books of one symbol, from the events that it receives to the states and rows it sends."""
 
     def __init__(
         self,
         symbol: str,
         instruments: Sequence[Instrument],
         options: SymbolOptions,
-        streams: StreamPlan,
+        transport: Transport,
+        *,
+        keys: StreamKeys | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        set_up_actor_logging(options.log_level, actor=names.symbol_name(symbol), symbol=symbol)
+        """Bind to a fresh address of `transport`; `keys` are the fleet's, if it has any."""
         self.symbol = symbol
+        self.receiver = EventReceiver(transport)
         self._options = options
-        self._keys = streams.keys
-        self._node = this_node()
+        self._keys = keys
         self._clock = clock
-        ensure_compiled()
-        warm_once()
-        warm_event_kernels()
         self._venues = {item.exchange: self._venue(item) for item in instruments}
-        self._receiver = EventReceiver(streams.here())
         self._board: LatestSender | None = None
         self._store: RowSender | None = None
         self._rows_sent = 0
-        self._load = ProcessLoad()
-        self._apply_ns = 0
+        self._apply_ns = self._settle_ns = 0
         self._patience_ns = min(PATIENCE_NS, int(options.state_interval_ms * 5e5))
-        self._states_due = self._rows_due = self._load_due = 0
-        """When the next state, rows and load are to go, ns by our clock."""
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=symbol, daemon=True)
+        self._states_due = self._rows_due = NEVER
+        """When the next state and the next rows are to go, ns by our clock."""
+
+    @property
+    def due(self) -> int:
+        """When `settle` is to be called at the latest, ns since 1970 UTC."""
+        return min(self._states_due, self._rows_due)
 
     def ready(self) -> Endpoint:
-        """Return where to send this symbol's events; proof that the actor lives."""
-        return self._receiver.endpoint
+        """Return where to send this symbol's events."""
+        return self.receiver.endpoint
 
     def start(self, board: Endpoint, store: Endpoint | None) -> None:
-        """Begin to receive; states go to `board`, rows to `store`. May be called again to
-        point the actor to successors of both."""
-        board = board.seen_from(self._node)
-        store = None if store is None else store.seen_from(self._node)
-        with self._lock:
-            if self._board is None:
-                name = names.symbol_name(self.symbol)
-                self._board = LatestSender(board, name=name, keys=self._keys)
-                if store is not None:
-                    self._store = RowSender(
-                        store,
-                        name=name,
-                        keys=self._keys,
-                        max_unacked_rows=self._options.max_unacked_rows,
-                        max_unacked_bytes=int(self._options.max_unacked_mb * 1e6),
-                    )
-            else:
-                self._board.reconnect(board)
-                if self._store is not None and store is not None:
-                    self._store.reconnect(store)
-        if not self._thread.is_alive() and not self._stopping.is_set():
-            self._thread.start()
+        """Tell states to `board`, and send rows to `store`; again, to successors of both."""
+        name = names.symbol_name(self.symbol)
+        if self._board is None:
+            self._board = LatestSender(board, name=name, keys=self._keys)
+        else:
+            self._board.reconnect(board)
+        if self._store is not None and store is not None:
+            self._store.reconnect(store)
+        elif store is not None:
+            self._store = RowSender(
+                store,
+                name=name,
+                keys=self._keys,
+                max_unacked_rows=self._options.max_unacked_rows,
+                max_unacked_bytes=int(self._options.max_unacked_mb * 1e6),
+            )
+        self._states_due = self._rows_due = 0
+        self.settle(self._clock())
+
+    def receive(self) -> int:
+        """Apply what is there, without waiting; returns how many batches it was.
+
+        Raises StreamClosed after `close`.
+        """
+        begun = time.perf_counter_ns()
+        batches = self.receiver.recv(timeout_ms=0)
+        for batch in batches:
+            self._apply(batch)
+        self._apply_ns += time.perf_counter_ns() - begun
+        return len(batches)
+
+    def settle(self, now: int) -> None:
+        """Tell the board what has moved, and send to it and to the store what is due."""
+        begun = time.perf_counter_ns()
+        self._tell_board(now)
+        if now >= self._rows_due:
+            self._flush_rows(now)
+        self._settle_ns += time.perf_counter_ns() - begun
+
+    def settle_all(self) -> None:
+        """Take in what is on its way, tell everything, and send every row.
+
+        To be called after the feeds have stopped sending.
+        """
+        while self.receive():
+            pass
+        now = self._clock()
+        self._tell_board(now, everything=True)  # which may add rows
+        self._flush_rows(now, everything=True)
+
+    def wait_drained(self, timeout_s: float) -> None:
+        """Wait until the store has every row; others may use the symbol meanwhile."""
+        if self._store is not None and not self._store.wait_drained(timeout_s):
+            log.error("%s: %d rows were not acknowledged", self.symbol, self._store.unacked)
+
+    def close(self) -> None:
+        """Give up the address, and what was not sent."""
+        self.receiver.close()
+        for sender in (self._board, self._store):
+            if sender is not None:
+                sender.close()
+
+    @property
+    def worked_ns(self) -> int:
+        """How long the receiving thread has worked for this symbol."""
+        return self._apply_ns + self._settle_ns
+
+    def tell_load(self, of_process: Mapping[str, Any]) -> None:
+        """Tell the board what the symbol does, as totals since it began, and what it costs."""
+        if self._board is None:
+            return
+        counters = self.receiver.counters
+        load = {
+            "ts": self._clock(),
+            **of_process,
+            "batches": counters.batches - counters.coalesced,
+            "events": counters.received,
+            "apply_s": self._apply_ns / 1e9,
+            "markets": {
+                exchange: {"messages": int(venue.market.last["messages"])}
+                for exchange, venue in self._venues.items()
+            },
+        }
+        self._board.send(f"{names.LOADS}{names.symbol_name(self.symbol)}", orjson.dumps(load))
 
     def summary(self, exchange: str | None = None) -> dict[str, Any]:
         """Return where the symbol stands on an exchange (default: its first)."""
-        with self._lock:
-            now = self._clock()
-            state = views.state(self._find(exchange).market, now)
+        now = self._clock()
+        state = views.state(self._find(exchange).market, now)
         return summary(state[0], now_ns=now, stale_after_ms=self._options.stale_after_ms)
 
     def book(self, exchange: str | None = None, depth: int = 20) -> dict[str, Any]:
         """Return the best `depth` levels of the book on an exchange."""
-        with self._lock:
-            return views.book(self._find(exchange).market, depth, self._clock())
+        return views.book(self._find(exchange).market, depth, self._clock())
 
     def analysis(self, exchange: str | None = None) -> dict[str, Any]:
         """Return every measure of the market on an exchange."""
-        with self._lock:
-            return views.analysis(self._find(exchange).market, self._clock())
+        return views.analysis(self._find(exchange).market, self._clock())
 
     def depth(self, exchange: str | None = None) -> dict[str, Any]:
         """Return how much stands where in the book on an exchange, and what taking it costs."""
-        with self._lock:
-            return views.depth(self._find(exchange).market, self._clock())
+        return views.depth(self._find(exchange).market, self._clock())
 
     def liquidity(self, exchange: str | None, notional: float) -> dict[str, Any]:
         """Return what an order for `notional` quote currency meets; raises StaleBook."""
-        with self._lock:
-            return views.liquidity(self._find(exchange).market, notional, self._clock())
+        return views.liquidity(self._find(exchange).market, notional, self._clock())
 
     def measure(self, exchange: str | None, name: str) -> dict[str, Any]:
         """Return one measure alone, by its name."""
-        with self._lock:
-            return views.measure(self._find(exchange).market, name, self._clock())
+        return views.measure(self._find(exchange).market, name, self._clock())
 
     def liquidations(
         self, exchange: str | None = None, limit: int = 100, levels: int = 50
     ) -> dict[str, Any]:
         """Return what was liquidated on an exchange and, apart from it, what may be nearest."""
-        with self._lock:
-            return self._find(exchange).risk.liquidations(limit, levels, self._clock())
+        return self._find(exchange).risk.liquidations(limit, levels, self._clock())
 
     def liquidation_map(self, exchange: str | None = None) -> dict[str, Any]:
         """Return the estimated map of liquidation levels on an exchange."""
-        with self._lock:
-            return self._find(exchange).risk.liquidation_map(self._clock())
+        return self._find(exchange).risk.liquidation_map(self._clock())
 
     def latest(self, exchange: str | None, table: str, count: int) -> LatestRows | None:
         """Return the newest rows that went to the store; None where only the database has them."""
-        with self._lock:
-            venue = self._find(exchange)
-            rows = venue.latest.newest(table, count)
+        venue = self._find(exchange)
+        rows = venue.latest.newest(table, count)
         if rows is None:
             return None
         of = venue.market.instrument
@@ -219,65 +259,42 @@ class Symbol:
 
     def refill(self, stored: Sequence[LatestRows]) -> None:
         """Put the newest rows of the database before those of this life."""
-        with self._lock:
-            for item in stored:
-                self._find(item.exchange).latest.refill(item.table, item.rows)
+        for item in stored:
+            self._find(item.exchange).latest.refill(item.table, item.rows)
 
     def set_tiers(self, exchange: str, table: TierTable) -> None:
         """Build the map of an exchange on these leverage tiers; raises RiskError."""
-        with self._lock:
-            self._find(exchange).risk.set_tiers(table)
+        self._find(exchange).risk.set_tiers(table)
 
     def begin_measuring(self) -> None:
         """Count latencies anew: the fleet is complete, and what follows is the steady state."""
-        with self._lock:
-            for venue in self._venues.values():
-                venue.starting = venue.starting + venue.latencies.of_all
-                venue.latencies = EventLatencies()
-
-    def drain(self, timeout_s: float) -> dict[str, Any]:
-        """Take in what is on its way, hand over every row, and report; the thread ends.
-
-        To be called after the feeds have stopped sending.
-        """
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-        with self._lock:
-            self._flush_rows(self._clock(), everything=True)
-            self._tell_board(self._clock(), everything=True)
-        if self._store is not None and not self._store.wait_drained(timeout_s):
-            log.error("%s: %d rows were not acknowledged", self.symbol, self._store.unacked)
-        return self.report()
+        for venue in self._venues.values():
+            venue.starting = venue.starting + venue.latencies.of_all
+            venue.latencies = EventLatencies()
 
     def report(self) -> dict[str, Any]:
         """Return counters, latencies and hashes of all books, for the run's summary."""
-        with self._lock:
-            now = self._clock()
-            latencies = starting = of_book = LatencyHistogram()
-            for venue in self._venues.values():
-                latencies = latencies + venue.latencies.of_all
-                starting = starting + venue.starting
-                of_book = of_book + venue.latencies.of_book
-            times = os.times()
-            return {
-                "symbol": self.symbol,
-                "states": [views.state(venue.market, now) for venue in self._venues.values()],
-                "book_hash": {
-                    name: venue.market.book.state_hash() for name, venue in self._venues.items()
-                },
-                "latencies": latencies.to_bytes(),
-                "book_latencies": of_book.to_bytes(),
-                "starting_latencies": starting.to_bytes(),
-                "rows_sent": self._rows_sent,
-                "latest_bytes": sum(venue.latest.nbytes for venue in self._venues.values()),
-                "rows_unacked": 0 if self._store is None else self._store.unacked,
-                "rows_refused": sum(venue.refused_rows for venue in self._venues.values()),
-                "holes": self._receiver.counters.holes,
-                "failure": None if self._failure is None else repr(self._failure),
-                "pid": os.getpid(),
-                "cpu_s": times.user + times.system,
-            }
+        now = self._clock()
+        latencies = starting = of_book = LatencyHistogram()
+        for venue in self._venues.values():
+            latencies = latencies + venue.latencies.of_all
+            starting = starting + venue.starting
+            of_book = of_book + venue.latencies.of_book
+        return {
+            "symbol": self.symbol,
+            "states": [views.state(venue.market, now) for venue in self._venues.values()],
+            "book_hash": {
+                name: venue.market.book.state_hash() for name, venue in self._venues.items()
+            },
+            "latencies": latencies.to_bytes(),
+            "book_latencies": of_book.to_bytes(),
+            "starting_latencies": starting.to_bytes(),
+            "rows_sent": self._rows_sent,
+            "latest_bytes": sum(venue.latest.nbytes for venue in self._venues.values()),
+            "rows_unacked": 0 if self._store is None else self._store.unacked,
+            "rows_refused": sum(venue.refused_rows for venue in self._venues.values()),
+            "holes": self.receiver.counters.holes,
+        }
 
     def _venue(self, instrument: Instrument) -> _Venue:
         options = self._options
@@ -312,32 +329,6 @@ class Symbol:
             raise UnknownSymbol(
                 f"Expected an exchange that lists {self.symbol} ({listed}), was {exchange}."
             ) from None
-
-    def _run(self) -> None:
-        try:
-            while True:
-                stopping = self._stopping.is_set()
-                batches = self._receiver.recv(timeout_ms=0 if stopping else self._pause_ms())
-                if stopping and not batches:
-                    return
-                self._work(batches)
-        except StreamClosed:
-            log.info("%s: the stream of events is closed", self.symbol)
-        except BaseException as error:  # the thread's end must be seen, or the book goes quiet
-            self._failure = error
-            log.exception("%s: the receiving thread failed", self.symbol)
-            os._exit(1)  # Ray restarts the actor, and its feed sends a fresh snapshot
-
-    def _work(self, batches: list[EventBatch]) -> None:
-        with self._lock:
-            begun = time.perf_counter_ns()
-            for batch in batches:
-                self._apply(batch)
-            self._apply_ns += time.perf_counter_ns() - begun
-            now = self._clock()
-            self._tell_board(now)
-            if now >= self._rows_due:
-                self._flush_rows(now)
 
     def _apply(self, batch: EventBatch) -> None:
         venue = self._venues[batch.exchange]
@@ -383,28 +374,9 @@ class Symbol:
                 venue.next_latencies = now + LATENCIES_EVERY_NS
                 key = f"{names.LATENCIES}{exchange}:{self.symbol}"
                 self._board.send(key, venue.latencies.of_all.to_bytes())
-        if everything or now >= self._load_due:
-            self._load_due = now + LATENCIES_EVERY_NS
-            self._tell_load(self._board, now)
         self._states_due = min(venue.state_turn.due for venue in self._venues.values())
         if self._board.unsent:
             self._board.pump()
-
-    def _tell_load(self, board: LatestSender, now: int) -> None:
-        """Say what this process does and costs, all of it as totals since it began."""
-        counters = self._receiver.counters
-        load = {
-            "ts": now,
-            **self._load.read(),
-            "batches": counters.batches - counters.coalesced,
-            "events": counters.received,
-            "apply_s": self._apply_ns / 1e9,
-            "markets": {
-                exchange: {"messages": int(venue.market.last["messages"])}
-                for exchange, venue in self._venues.items()
-            },
-        }
-        board.send(f"{names.LOADS}{names.symbol_name(self.symbol)}", orjson.dumps(load))
 
     def _tell_risk(self, key: str, venue: _Venue, now: int) -> None:
         record = venue.risk.due_record(now)
@@ -420,7 +392,7 @@ class Symbol:
             self._rows_due = NEVER
             return
         patient = now < self._rows_due + self._patience_ns and not everything
-        if patient and self._receiver.has_more():
+        if patient and self.receiver.has_more():
             return
         for venue in self._venues.values():
             batches = venue.rows.take_all(now) if everything else venue.rows.take(now)
@@ -440,10 +412,6 @@ class Symbol:
         venue.refused_rows += rows
         venue.market.dropped += rows
 
-    def _pause_ms(self) -> int:
-        due = min(self._states_due, self._rows_due) + self._patience_ns
-        return min(max((due - self._clock()) // 1_000_000, 1), MAX_PAUSE_MS)
-
 
 def _moved(venue: _Venue) -> bool:
     market = venue.market
@@ -454,6 +422,3 @@ def _moved(venue: _Venue) -> bool:
     if mid is None:
         return False
     return not venue.told_mid or abs(mid - venue.told_mid) > venue.told_mid * MOVE_BPS * 1e-4
-
-
-SymbolActor: Any = ray.remote(Symbol)

@@ -129,6 +129,11 @@ class Fleet(Section):
     symbol_cpus: Positive = 0.01
     symbol_memory_mb: Positive = 80.0
     """Of its own; an actor that is not forked from a template takes 150."""
+    symbols_per_actor: Literal["auto"] | Count = "auto"
+    """How many symbols share a process. `auto`: each has its own; but where one machine is all
+    there is, so many that it has no more than 12 of these processes for each processor."""
+    next_symbol_memory_mb: Positive = 20.0
+    """What each further symbol of an actor takes."""
     feed_cpus: Positive = 0.1
     feed_memory_mb: Positive = 250.0
     portfolio_cpus: Positive = 0.05

@@ -71,6 +71,10 @@ class UnknownSymbol(FeedError):
     """The venue, or the fleet, has no such symbol."""
 
 
+class SymbolNotKept(AlphaPlusError):
+    """An actor does not keep a symbol: it has just begun anew, or the symbol has moved."""
+
+
 class FleetConflict(AlphaPlusError):
     """The fleet, as it is now, cannot do what it is told; nothing was changed."""
 

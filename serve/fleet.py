@@ -15,7 +15,8 @@ from ray.exceptions import (
 )
 
 from actors import names
-from alphaplus.errors import AlphaPlusError, UnknownSymbol
+from actors.symbol_handle import SymbolHandle
+from alphaplus.errors import AlphaPlusError, SymbolNotKept, UnknownSymbol
 from serve.deps import FleetUnavailable, Record
 
 if TYPE_CHECKING:
@@ -27,18 +28,20 @@ TIMEOUT_S: Final = 2.0
 COMMAND_TIMEOUT_S: Final = 30.0
 """A command waits for the exchange to list its symbols, and for the database."""
 
+Handle = ActorHandle[Any] | SymbolHandle
+
 
 class RayFleet:
     """Implements `deps.Fleet` on actor handles.
 
-    Handles are kept until their actor dies: a name is then looked up once more, as the
-    supervisor gives the same name to the successor. Every question may be asked twice,
-    for all of them only read, or replace the whole.
+    Handles are kept until their actor dies, or keeps their symbol no longer: a name is then looked
+    up once more, as the supervisor gives the same name to the successor. Every question may be
+    asked twice, for all of them only read, or replace the whole.
     """
 
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
-        self._handles: dict[str, ActorHandle[Any]] = {}
+        self._handles: dict[str, Handle] = {}
 
     async def board(self) -> list[Record]:
         """Ask the portfolio actor, which has the latest state of every symbol."""
@@ -196,7 +199,7 @@ class RayFleet:
     async def _ask(
         self,
         name: str,
-        find: Callable[[], ActorHandle[Any]],
+        find: Callable[[], Handle],
         method: str,
         *args: Any,
         timeout_s: float | None = None,
@@ -205,18 +208,18 @@ class RayFleet:
         patience_s = timeout_s or self._timeout_s
         try:
             return await self._call(name, find, method, args, patience_s)
-        except ActorDiedError:
+        except (ActorDiedError, SymbolNotKept):
             self._handles.pop(name, None)
         try:
             return await self._call(name, find, method, args, patience_s)
-        except ActorDiedError as error:
+        except (ActorDiedError, SymbolNotKept) as error:
             self._handles.pop(name, None)
             raise _unavailable(name, "is being replaced") from error
 
     async def _call(
         self,
         name: str,
-        find: Callable[[], ActorHandle[Any]],
+        find: Callable[[], Handle],
         method: str,
         args: tuple[Any, ...],
         timeout_s: float,

@@ -10,10 +10,14 @@ from serve.schemas import Answer, Freshness
 
 
 class MarketLoad(Freshness):
-    """What one market does and costs; batch, CPU and memory are those of the symbol's actor."""
+    """What one market does and costs; batch, CPU and memory are those of the symbol, which has a
+    part of its actor's where symbols share one."""
 
     symbol: str = Field(description="Our name of the instrument.", examples=["BTC-USDT-PERP"])
     exchange: str = Field(description="Where it is traded.", examples=["binance"])
+    actor: str | None = Field(
+        None, description="The actor that keeps the symbol.", examples=["symbol:BTC-USDT-PERP"]
+    )
     p50_ms: float | None = Field(
         None, description="Median of the last seconds, socket to analysis, ms.", examples=[0.6]
     )

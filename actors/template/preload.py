@@ -14,7 +14,7 @@ from alphaplus.analysis.warm import warm_once
 from alphaplus.kernels import is_compiled
 from alphaplus.storage._event_kernels import warm_event_kernels
 
-ACTORS: Final = ("actors.symbol",)
+ACTORS: Final = ("actors.symbol_host",)
 """Modules of the actors that are forked from a template. They themselves are left to the worker:
 `ray.remote` at their end draws a random number, and Ray's generator must not have begun yet."""
 OF_RAY: Final = (

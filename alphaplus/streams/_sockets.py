@@ -239,6 +239,19 @@ class Receiver(Closing, Generic[Item]):
                     return []
                 self._sleep(None if remaining == math.inf else math.ceil(remaining * 1e3))
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Descriptors for a poll of several receivers: one is readable when `recv` is worth a call.
+
+        Unless `is_level_triggered`, `recv` until nothing comes before the next poll.
+        """
+        return tuple(map(descriptor_of, self._sources))
+
+    @property
+    def is_level_triggered(self) -> bool:
+        """Whether `descriptors` stay readable while there is something; ZeroMQ's tell once."""
+        return all(isinstance(source, UnixPull) for source in self._sources)
+
     def has_more(self) -> bool:
         """Say whether something is there to be received, without waiting."""
         with self._lock:

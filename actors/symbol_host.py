@@ -1,0 +1,186 @@
+"""The actor that keeps symbols: one of its own each, or several in one process.
+
+One thread receives the events of all its symbols, applies them and publishes; Ray's calls only
+ask. A call waits for the batches in hand, never for the network. The actor begins empty, after
+each start: the supervisor has it keep what it is to keep.
+"""
+
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import ray
+
+from actors.environment import set_up_actor_logging
+from actors.node import this_node
+from actors.shared_load import SharedLoad
+from actors.stream_plan import StreamPlan
+from actors.symbol import LATENCIES_EVERY_NS, PATIENCE_NS, Symbol, SymbolOptions
+from alphaplus.analysis.splitter import NEVER
+from alphaplus.analysis.warm import warm_once
+from alphaplus.errors import SymbolNotKept
+from alphaplus.instruments import Instrument
+from alphaplus.kernels import ensure_compiled
+from alphaplus.storage._event_kernels import warm_event_kernels
+from alphaplus.streams import Endpoint
+
+log = logging.getLogger(__name__)
+
+MAX_PAUSE_NS: Final = 1_000_000_000
+"""Longest sleep of the receiving thread; data wakes it at once, this is for what is due."""
+
+
+class SymbolHost:
+    """Keeps symbols; `SymbolActor` is the same as a Ray actor."""
+
+    def __init__(
+        self,
+        name: str,
+        options: SymbolOptions,
+        streams: StreamPlan,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`name` is that of the actor."""
+        set_up_actor_logging(options.log_level, actor=name)
+        self._name = name
+        self._options = options
+        self._keys = streams.keys
+        self._node = this_node()
+        self._clock = clock
+        ensure_compiled()
+        warm_once()
+        warm_event_kernels()
+        self._transport = streams.here()
+        self._symbols: dict[str, Symbol] = {}
+        self._receiving: dict[int, Symbol] = {}  # by the descriptors that tell of its events
+        self._unsure: set[Symbol] = set()  # may have more events that no descriptor tells of
+        self._load = SharedLoad()
+        self._load_due = 0
+        self._patience_ns = min(PATIENCE_NS, int(options.state_interval_ms * 5e5))
+        self._poller = select.epoll()
+        self._lock = threading.Lock()  # held by whoever uses the symbols
+        self._entering = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="receive", daemon=True)
+        self._thread.start()
+
+    def keep(self, symbol: str, instruments: Sequence[Instrument]) -> Endpoint:
+        """Begin to keep a symbol, unless it is kept; returns where to send its events.
+
+        A new endpoint is a new life: the symbol is empty.
+        """
+        with self._entering:
+            kept = self._symbols.get(symbol)
+            if kept is None:
+                kept = Symbol(
+                    symbol,
+                    instruments,
+                    self._options,
+                    self._transport,
+                    keys=self._keys,
+                    clock=self._clock,
+                )
+                with self._lock:
+                    self._symbols[symbol] = kept
+                    for descriptor in kept.receiver.descriptors:
+                        self._receiving[descriptor] = kept
+                        self._poller.register(descriptor, select.EPOLLIN)
+        return kept.ready()
+
+    def start(self, symbol: str, board: Endpoint, store: Endpoint | None) -> None:
+        """Have a symbol tell its states to `board` and send its rows to `store`.
+
+        May be called again to point it to successors of both. Raises SymbolNotKept.
+        """
+        board = board.seen_from(self._node)
+        store = None if store is None else store.seen_from(self._node)
+        self.ask(symbol, "start", board, store)
+
+    def ask(self, symbol: str, method: str, *args: Any) -> Any:
+        """Return what a method of a symbol answers; raises SymbolNotKept, or what it raises."""
+        with self._lock:
+            answer = getattr(self._find(symbol), method)(*args)
+        return answer
+
+    def drain(self, symbol: str, timeout_s: float) -> dict[str, Any]:
+        """Have a symbol take in what is on its way and hand over every row; returns its report.
+
+        To be called after the feeds have stopped sending. It receives nothing afterwards.
+        """
+        with self._lock:
+            kept = self._find(symbol)
+            kept.settle_all()
+            self._stop_receiving(kept)
+        kept.wait_drained(timeout_s)
+        return self.report(symbol)
+
+    def report(self, symbol: str) -> dict[str, Any]:
+        """Return a symbol's report, and what it costs, see `SharedLoad.shared`."""
+        with self._lock:
+            kept = self._find(symbol)
+            costs = dict(self._load.shared(self._symbols.values()))
+            return {**kept.report(), **costs[kept]}
+
+    def leave(self, symbol: str) -> None:
+        """Keep a symbol no longer; what it has not handed over is lost."""
+        with self._entering, self._lock:
+            kept = self._symbols.pop(symbol, None)
+            if kept is not None:
+                self._stop_receiving(kept)
+                kept.close()
+
+    def _find(self, symbol: str) -> Symbol:
+        try:
+            return self._symbols[symbol]
+        except KeyError:
+            raise SymbolNotKept(f"The actor {self._name} does not keep {symbol}.") from None
+
+    def _stop_receiving(self, kept: Symbol) -> None:
+        for descriptor in [d for d, known in self._receiving.items() if known is kept]:
+            del self._receiving[descriptor]
+            self._poller.unregister(descriptor)
+        self._unsure.discard(kept)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                ready = self._poller.poll(self._pause_s())
+                with self._lock:
+                    received = self._receive({descriptor for descriptor, _ in ready})
+                    self._settle(received)
+        except BaseException:  # the thread's end must be seen, or the books go quiet
+            log.exception("%s: the receiving thread failed", self._name)
+            os._exit(1)  # Ray starts another, and the feeds send fresh snapshots
+
+    def _receive(self, ready: set[int]) -> set[Symbol]:
+        """Apply what is there for those that are ready; returns who has received something."""
+        asked = {self._receiving[each] for each in ready if each in self._receiving} | self._unsure
+        received = {symbol for symbol in asked if symbol.receive()}
+        self._unsure = {symbol for symbol in received if not symbol.receiver.is_level_triggered}
+        return received
+
+    def _settle(self, received: set[Symbol]) -> None:
+        """Do what is due, all on one wake-up: that costs more than most of what is done."""
+        now = self._clock()
+        for symbol in self._symbols.values():
+            if symbol in received or symbol.due <= now:
+                symbol.settle(now)
+        if now >= self._load_due:
+            self._load_due = now + LATENCIES_EVERY_NS
+            for symbol, load in self._load.shared(self._symbols.values()):
+                symbol.tell_load({**load, "actor": self._name})
+
+    def _pause_s(self) -> float:
+        """Return how long to wait for events: what is due waits a little to share their wake-up."""
+        if self._unsure:
+            return 0.0
+        now = self._clock()
+        dues = [symbol.due for symbol in list(self._symbols.values())]
+        due = min(dues, default=NEVER) + self._patience_ns
+        return min(max(due - now, 1_000_000), MAX_PAUSE_NS) / 1e9
+
+
+SymbolActor: Any = ray.remote(SymbolHost)
