@@ -88,8 +88,9 @@ def call(
     except urllib.error.HTTPError as error:
         raise AlphaPlusError(_problem(url, path, error)) from error
     except (OSError, ValueError) as error:
+        found = getattr(error, "reason", error)  # urllib's own text is made for programmers
         raise AlphaPlusError(
-            f"Expected the API at {url}, was: {error}. Start it with 'alphaplus up', "
+            f"Expected the API at {url}, was: {found}. Start it with 'alphaplus up', "
             "or name another with --url."
         ) from error
 

@@ -41,7 +41,8 @@ COLUMNS: Final = (
     ("p50_ms", "p50 ms"),
     ("p99_ms", "p99 ms"),
     ("cores", "cores"),
-    ("mb_per_symbol", "MB/symbol"),
+    ("actors", "actors"),
+    ("mb_per_actor", "MB/actor"),
     ("ray_calls_per_s", "Ray calls/s"),
 )
 FAILED: Final = "failed"

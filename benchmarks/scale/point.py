@@ -66,8 +66,12 @@ class Point:
     cores: float
     """CPU seconds per second of everything together."""
     cores_by_role: dict[str, float]
+    actors: int
+    """Processes that keep the symbols."""
+    mb_per_actor: float | None
+    """Proportional set size of such a process, the mean of all."""
     mb_per_symbol: float | None
-    """Proportional set size of a symbol's actor, the mean of all."""
+    """The same of all of them, for each symbol."""
     mb_by_role: dict[str, float]
     ray_calls_per_s: float | None
     ray_calls_by_class: dict[str, float] | None
@@ -110,7 +114,7 @@ def measure(market: Market, load: Load, duration_s: float, say: Callable[[str], 
         time.sleep(duration_s)
         system.check()
         after = _Look.at(system, folder)
-        memory = _memory(after.processes)
+        memory = _memory(after.processes, load.symbols)
         say(f"p99 {after.fleet['p99_ms']} ms, draining")
         summary = system.drain()
     steady = _steady(before, after)
@@ -151,16 +155,18 @@ class _Look:
         )
 
 
-def _memory(processes: Mapping[int, Usage]) -> dict[str, Any]:
+def _memory(processes: Mapping[int, Usage], symbols: int) -> dict[str, Any]:
     """Return the fields that tell of proportional set sizes, MB."""
     found: dict[str, list[float]] = defaultdict(list)
     for pid, usage in processes.items():
         size = proportional_bytes(pid)
         if size is not None:
             found[usage.role].append(size / 1e6)
-    symbols = found.get("symbols", [])
+    actors = found.get("symbols", [])
     return {
-        "mb_per_symbol": round(sum(symbols) / len(symbols), 1) if symbols else None,
+        "actors": len(actors),
+        "mb_per_actor": round(sum(actors) / len(actors), 1) if actors else None,
+        "mb_per_symbol": round(sum(actors) / symbols, 1) if actors else None,
         "mb_by_role": {role: round(sum(sizes), 1) for role, sizes in sorted(found.items())},
     }
 

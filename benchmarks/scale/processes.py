@@ -16,7 +16,7 @@ TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 RAY: Final = "ray system"
 ROLES: Final = {
-    "Symbol": "symbols",
+    "SymbolHost": "symbols",
     "Feed": "feeds",
     "Store": "store",
     "PortfolioRisk": "portfolio",
@@ -53,10 +53,10 @@ class Usage:
 def role_of(title: str) -> str:
     """Return what a process is in the system, by its command line.
 
-    Ray names the process of an actor for what it does: `ray::Symbol`, `ray::Symbol.report`, and
-    `ray::symbol:BTC-USDT-PERP:Symbol.__init__` while it is being made.
+    Ray names the process of an actor for what it does: `ray::SymbolHost`, `ray::SymbolHost.ask`,
+    and `ray::symbols:0:SymbolHost.__init__` while it is being made.
 
-    >>> role_of("ray::Symbol.start"), role_of("ray::IDLE")
+    >>> role_of("ray::SymbolHost.start"), role_of("ray::IDLE")
     ('symbols', 'ray system')
     """
     if title.startswith("ray::"):

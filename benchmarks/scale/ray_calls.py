@@ -34,7 +34,7 @@ def finished_calls(text: str) -> dict[str, float]:
         labels = match["labels"]
         name = _NAME.search(labels)
         if name and 'State="FINISHED"' in labels and 'Source="owner"' in labels:
-            # an actor is made by a call of its name and class: symbol:BTC-USDT-PERP:Symbol.__init__
+            # an actor is made by a call of its name and class: symbols:0:SymbolHost.__init__
             called = name[1].rpartition(".")[0].rpartition(":")[2] or "tasks"
             found[called] += float(match["value"])
     return dict(found)
