@@ -17,6 +17,12 @@ async def killed(handle: Any, name: str) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
+async def predecessors_ended() -> None:
+    """Return when no actor of an earlier fleet keeps symbols: those of a supervisor that died."""
+    while await asyncio.to_thread(names.keepers):  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
 async def restarted(handle: Any) -> None:
     """Kill the process of an actor, and return when it is gone; Ray starts the next."""
     process = await asyncio.to_thread(_process_of, handle)

@@ -66,6 +66,13 @@ def member(name: str) -> ActorHandle[Any]:
     return _find(name)
 
 
+def keepers() -> list[str]:
+    """Return the names of all actors that keep symbols, be it those that end."""
+    listed = ray.util.list_named_actors(all_namespaces=True)
+    ours = [item["name"] for item in listed if item["namespace"] == NAMESPACE]
+    return [name for name in ours if name.startswith(("symbol:", "symbols:"))]
+
+
 def is_taken(name: str) -> bool:
     """Say whether an actor has a name of the fleet, be it one that still starts or ends."""
     try:

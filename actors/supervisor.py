@@ -22,6 +22,7 @@ from ray.exceptions import RayError
 
 from actors import names
 from actors.drain import drain
+from actors.ending import predecessors_ended
 from actors.environment import set_up_actor_logging
 from actors.members import FleetMembers, in_time
 from actors.reconcile import Reconciler
@@ -73,6 +74,8 @@ class Supervisor:
         Raises ConfigError or UnknownSymbol for what the user has to change.
         """
         settings = self._settings
+        self._progress = "waiting for the end of an earlier fleet"
+        await predecessors_ended()
         self._progress = "loading markets"
         first = self._recruiter.feed(0)
         await self._load_watchlist(await first.handle.listed.remote())

@@ -36,6 +36,8 @@ class WatchedSymbol:
     state: str
     detail: str
     """Why it does not run; empty if nothing is in the way."""
+    actor: str | None
+    """The actor that keeps it, maybe with others."""
     feed: str | None
 
 

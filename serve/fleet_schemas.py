@@ -76,6 +76,11 @@ class WatchedSymbol(Answer):
         description="Why it is not running; empty if nothing is in the way.",
         examples=["no node with 0.05 CPU and 130 MB free"],
     )
+    actor: str | None = Field(
+        None,
+        description="The actor that keeps it, maybe with others; null while it has no place.",
+        examples=["symbol:DOGE-USDT-PERP"],
+    )
     feed: str | None = Field(
         None, description="The feed that sends its events.", examples=["feed:binance:0"]
     )

@@ -108,7 +108,7 @@ def _show(found: Sequence[WatchedSymbol], json: bool) -> None:
         sys.stdout.write(jsons.dumps(told) + "\n")
         sys.stdout.flush()
         return
-    table = Table("symbol", "state", "feed", "detail", box=None, pad_edge=False)
+    table = Table("symbol", "state", "actor", "feed", "detail", box=None, pad_edge=False)
     for item in found:
-        table.add_row(item.symbol, item.state, item.feed or "", item.detail)
+        table.add_row(item.symbol, item.state, item.actor or "", item.feed or "", item.detail)
     Console().print(table)
