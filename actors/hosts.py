@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from actors import names
 from actors.ending import killed, restarted
@@ -55,7 +55,7 @@ class Host:
     node: str = ""
     """Ray's id of its node, empty until that is known."""
     is_shunned: bool = False
-    """Whether nobody new comes: its node is refused."""
+    """Whether nobody new comes: its node is refused, or it is dead for good."""
 
     def takes(self, node: str | None, avoid: Collection[str]) -> bool:
         """Whether one more symbol may come that wants a node, or any but those of `avoid`."""
@@ -143,16 +143,12 @@ class Hosts:
         host = self.find(symbol)
         if host is None:
             return
-        if host.symbols == {symbol}:
+        if len(host.symbols) > 1:
+            await _given_up(host, symbol)
+        host.symbols.discard(symbol)
+        if not host.symbols and self._hosts.get(host.name) is host:  # others left meanwhile
             del self._hosts[host.name]
             await killed(host.actor, host.name)
-            return
-        try:
-            await in_time(host.actor.leave.remote(symbol))
-        except (RayError, TimeoutError) as error:
-            log.error("%s does not give up %s and begins anew: %s", host.name, symbol, error)
-            await restarted(host.actor)
-        host.symbols.discard(symbol)
 
     def _new_host(self, symbol: str, node: str | None, avoid: Collection[str]) -> Host:
         places = self.places
@@ -165,3 +161,15 @@ class Hosts:
     def _free_name(self) -> str:
         numbers = range(len(self._hosts) + 1)
         return next(name for name in map(names.host_name, numbers) if name not in self._hosts)
+
+
+async def _given_up(host: Host, symbol: str) -> None:
+    """Return when an actor keeps a symbol no longer, by its word or by its end."""
+    try:
+        await in_time(host.actor.leave.remote(symbol))
+    except ActorDiedError as error:
+        log.error("%s, where %s was, never comes back: %s", host.name, symbol, error)
+        host.is_shunned = True
+    except (RayError, TimeoutError) as error:
+        log.error("%s does not give up %s and begins anew: %s", host.name, symbol, error)
+        await restarted(host.actor)
