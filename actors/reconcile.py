@@ -156,11 +156,18 @@ class Reconciler:
     async def stop(self, timeout_s: float) -> None:
         """End what is under way: actors that were to start, and after them those that leave."""
         self._is_stopped = True
-        for symbol, seat in self._seats.items():
-            if seat.phase in (Phase.PENDING, Phase.STARTING) and seat.task is not None:
+        starting = {
+            symbol: seat
+            for symbol, seat in self._seats.items()
+            if seat.phase in (Phase.PENDING, Phase.STARTING)
+        }
+        for symbol, seat in starting.items():
+            if seat.task is not None:
                 seat.task.cancel()
-                ray.kill(seat.member.handle.actor, no_restart=True)
-                log.info("%s did not start before the end", symbol)
+            host = self._hosts.find(symbol)
+            if host is not None and host.symbols <= starting.keys():  # else others are to drain
+                ray.kill(host.actor, no_restart=True)
+            log.info("%s did not start before the end", symbol)
         self._feeding.cancel()
         for task in self._checks:
             task.cancel()
