@@ -1,8 +1,11 @@
 """Who stays where, and what a cluster of several machines needs."""
 
+import os
+
 import pytest
 
-from actors.node import check_database, is_here_only, is_loopback
+from actors import node
+from actors.node import check_database, is_here_only, is_loopback, is_one_machine, processors
 from alphaplus.errors import ConfigError
 
 NODES = [{"NodeManagerAddress": f"10.0.0.{number}"} for number in (1, 2, 3)]
@@ -30,3 +33,25 @@ def test_several_machines_need_a_database_that_they_all_reach() -> None:
         check_database(None, NODES)
     check_database("postgresql://db/alphaplus", NODES)
     check_database(None, [NODES[0], NODES[0]])
+
+
+@pytest.mark.parametrize(
+    ("address", "nodes", "is_one"),
+    [("127.0.0.1", 1, True), ("127.0.0.1", 2, False), ("10.0.0.1", 1, False)],
+)
+def test_a_ray_on_loopback_can_be_no_more_than_this_machine(
+    monkeypatch: pytest.MonkeyPatch, address: str, nodes: int, is_one: bool
+) -> None:
+    monkeypatch.setattr(node, "this_address", lambda: address)
+    monkeypatch.setattr(node, "living_nodes", lambda: NODES[:nodes])
+    assert is_one_machine() is is_one
+
+
+def test_a_process_that_is_held_to_some_processors_counts_those(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert processors() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert processors() == 64

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
-from actors import feeding, identity, names, reconcile
+from actors import ending, feeding, identity, names, reconcile
+from actors.hosts import Hosts
 from actors.members import FeedMember, FleetMembers, Member
 from actors.reconcile import Reconciler
 from actors.repair import Repairs
@@ -46,14 +47,14 @@ class Actor:
     def __getattr__(self, method: str) -> Any:
         async def remote(*arguments: Any) -> Any:
             await asyncio.sleep(0)
-            if method == "ready":
+            if method in ("ready", "keep"):
                 await self.may_start.wait()
             if method in self.failures:
                 raise self.failures[method]
             self.told.append((method, arguments))
             if method == "drain":
                 waiting = self.unacked.pop(0) if len(self.unacked) > 1 else self.unacked[0]
-                return {"symbol": self.name, "rows_unacked": waiting}
+                return {"symbol": arguments[0], "rows_unacked": waiting}
             return self.code if method == "__ray_call__" else f"{self.name}/life"
 
         return SimpleNamespace(remote=remote)
@@ -65,10 +66,10 @@ class Actor:
 class World:
     """A recruiter, a cluster with room or without, and the reconciler between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = 1) -> None:
         self.alive: dict[str, Actor] = {}
         self.created: list[str] = []
-        self.symbol_demand = Demand(cpus=0.05, memory_mb=130)
+        self.places = places
         self.free = {NODE: {"CPU": 4.0, "memory": 8e9}}
         self.starts_at_once = True
         self.wanted: dict[str, Instrument] = {}
@@ -93,13 +94,21 @@ class World:
         )
         self.made.inspection._ours = "ours"
 
-    def symbol(self, symbol: str, instruments: Any, place: int, **placed: Any) -> Member:
-        name = names.symbol_name(symbol)
+    def hosts(self, wanted: Callable[[], int]) -> Hosts:
+        return Hosts(
+            self._host,
+            places=lambda: self.places,
+            first=Demand(cpus=0.05, memory_mb=130),
+            more=Demand(cpus=0.05, memory_mb=20),
+            stores=lambda _: "store:0",
+        )
+
+    def _host(self, name: str, demand: Demand, **placed: Any) -> Actor:
         if name in self.alive:
             raise ValueError(f"the name {name} is taken")
         actor = self._create(name)
         actor.node = OTHER if NODE in placed["avoid"] else placed["node"] or NODE
-        return Member(actor, store="store:0")
+        return actor
 
     def feed(self, shard: int, *, avoid: Any = ()) -> FeedMember:
         actor = self._create(f"feed:binance:{shard}")
@@ -115,7 +124,7 @@ class World:
         self.made.look_again()
 
     def actor(self, symbol: str) -> Actor:
-        return self.alive[names.symbol_name(symbol)]
+        return self.alive[self.made.actor_of(symbol) or "none"]
 
     def states(self) -> dict[str, str]:
         return {item["symbol"]: item["state"] for item in self.made.states()}
@@ -131,16 +140,22 @@ class World:
     def _create(self, name: str) -> Actor:
         actor = self.alive[name] = Actor(self, name)
         self.created.append(name)
-        if self.starts_at_once or not name.startswith("symbol:"):
+        if self.starts_at_once or not name.startswith("symbol"):
             actor.may_start.set()
         return actor
 
 
 @pytest.fixture
-async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    made = World()
+def places() -> int:
+    """How many symbols share an actor."""
+    return 1
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch, places: int) -> AsyncIterator[World]:
+    made = World(places)
     monkeypatch.setattr(names, "is_taken", lambda name: name in made.alive)
-    monkeypatch.setattr(feeding.ray, "kill", made.kill)
+    monkeypatch.setattr(ending.ray, "kill", made.kill)
     monkeypatch.setattr(reconcile, "free_resources", lambda: made.free)
     monkeypatch.setattr(reconcile, "is_placed", lambda handle: handle.is_placed)
     monkeypatch.setattr(identity, "placed_on", lambda handle: handle.node)
@@ -163,7 +178,7 @@ async def test_symbols_start_are_joined_and_sent_by_feeds_with_room(world: World
     assert sorted(world.running) == ["A", "B", "C"]
     sent = {name: feed.symbols for name, feed in world.fleet.feeds.items()}
     assert sorted(map(len, sent.values())) == [1, 2]
-    assert world.actor("A").asked("start") == [("board", "store")]
+    assert world.actor("A").asked("start") == [("A", "board", "store")]
     routes = world.alive["feed:binance:0"].asked("start")[-1][1]
     assert set(routes) == set(sent["feed:binance:0"])
     assert set(world.fleet.instruments) == {"A", "B", "C"}
@@ -201,7 +216,7 @@ async def test_one_that_leaves_is_let_go_drained_and_dead_before_its_name_is_fre
     assert len(leaving.asked("drain")) == 3
     assert "B" not in world.alive["feed:binance:0"].asked("start")[-1][1]
     assert names.symbol_name("B") not in world.alive
-    assert [report["symbol"] for report in world.made.left] == ["symbol:B"]
+    assert [report["symbol"] for report in world.made.left] == ["B"]
     assert set(world.fleet.instruments) == {"A"}
 
 
@@ -264,11 +279,11 @@ async def test_who_cannot_start_is_failed_with_the_reason_and_tried_again(world:
     world.want("A", "B")
     await world.until(lambda: "symbol:B" in world.alive)
     first = world.actor("B")
-    first.failures["ready"] = ActorUnavailableError("restarting", None)
+    first.failures["keep"] = ActorUnavailableError("restarting", None)
     first.may_start.set()
     await asyncio.sleep(0.05)
     assert world.states()["B"] != "failed", "Ray starts it again"
-    first.failures["ready"] = ActorDiedError()
+    first.failures["keep"] = ActorDiedError()
     await world.until(lambda: world.states()["B"] == "failed")
     assert "died" in world.made.state("B")["detail"]
     world.starts_at_once = True
@@ -321,3 +336,72 @@ async def test_a_defect_ends_the_loop_with_itself(world: World) -> None:
     world.want("B")
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(running, 20)
+
+
+@pytest.mark.parametrize("places", [2])
+async def test_symbols_share_actors_and_a_newcomer_takes_the_place_of_one_that_has_left(
+    world: World,
+) -> None:
+    world.want("A", "B", "C")
+    await world.until_running("A", "B", "C")
+    assert [name for name in world.created if name.startswith("symbol")] == [
+        "symbols:0",
+        "symbols:1",
+    ]
+    assert {item["symbol"]: item["actor"] for item in world.made.states()} == {
+        "A": "symbols:0",
+        "B": "symbols:0",
+        "C": "symbols:1",
+    }
+    shared = world.actor("A")
+    assert sorted(shared.asked("start")) == [("A", "board", "store"), ("B", "board", "store")]
+    world.want("A", "C")
+    await world.until_running("A", "C")
+    assert [arguments[0] for arguments in shared.asked("drain")] == ["B"]
+    assert shared.asked("leave") == [("B",)]
+    assert world.alive["symbols:0"] is shared, "its neighbour stays where it is"
+    assert len(shared.asked("start")) == 2
+    world.want("A", "C", "D", "E")
+    await world.until_running("A", "C", "D", "E")
+    assert world.actor("D") is shared
+    assert world.actor("E") is world.actor("C")
+    world.want("A", "D")
+    await world.until_running("A", "D")
+    assert "symbols:1" not in world.alive, "nobody is left in it"
+
+
+@pytest.mark.parametrize("places", [2])
+async def test_both_symbols_of_an_actor_that_leave_at_once_end_it(world: World) -> None:
+    world.want("A", "B", "C")
+    await world.until_running("A", "B", "C")
+    world.want("C")
+    await world.until_running("C")
+    assert "symbols:0" not in world.alive
+
+
+@pytest.mark.parametrize("places", [2])
+async def test_an_actor_that_never_starts_gets_nobody_new(world: World) -> None:
+    world.starts_at_once = False
+    world.want("A", "B")
+    await world.until(lambda: "symbols:0" in world.alive)
+    first = world.alive["symbols:0"]
+    for method in ("keep", "leave"):
+        first.failures[method] = ActorDiedError()
+    world.starts_at_once = True
+    first.may_start.set()
+    await world.until_running("A", "B")
+    assert first not in world.alive.values()
+    assert world.actor("A") is world.actor("B") is not first
+
+
+@pytest.mark.parametrize("places", [2])
+async def test_a_symbol_that_has_not_started_takes_no_neighbour_along(world: World) -> None:
+    world.want("A")
+    await world.until_running("A")
+    shared = world.actor("A")
+    shared.may_start.clear()
+    world.want("A", "B")
+    await world.until(lambda: world.states() == {"A": "running", "B": "starting"})
+    assert world.actor("B") is shared
+    await world.made.stop(1.0)
+    assert shared in world.alive.values(), "it is still to be drained"

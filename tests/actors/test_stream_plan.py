@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from actors import stream_plan
+from actors import node, stream_plan
 from actors.stream_plan import FOLDER, HOST, StreamPlan, near_folder
 from alphaplus.config import Settings, load_settings
 from alphaplus.errors import ConfigError
@@ -28,10 +28,11 @@ def settings(**streams: Any) -> Settings:
 def cluster_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(stream_plan.tempfile, "gettempdir", lambda: str(tmp_path))
 
-    def make(address: str, nodes: int = 1, node: str = "aaaa") -> None:
-        monkeypatch.setattr(stream_plan, "this_address", lambda: address)
-        monkeypatch.setattr(stream_plan, "living_nodes", lambda: [FAR_AWAY] * nodes)
-        monkeypatch.setattr(stream_plan, "this_node", lambda: node)
+    def make(address: str, nodes: int = 1, name: str = "aaaa") -> None:
+        for module in (node, stream_plan):
+            monkeypatch.setattr(module, "this_address", lambda: address)
+        monkeypatch.setattr(node, "living_nodes", lambda: [FAR_AWAY] * nodes)
+        monkeypatch.setattr(stream_plan, "this_node", lambda: name)
 
     return make
 
@@ -63,7 +64,7 @@ def test_a_cluster_has_ports_between_nodes_and_files_within(
     assert (here.host, here.node, here.keys) == (address, "aaaa", plan.keys)
     assert here.directory is not None
     assert here.directory.parent == tmp_path
-    cluster_of("10.0.0.2", 2, node="bbbb")
+    cluster_of("10.0.0.2", 2, name="bbbb")
     there = plan.here({})
     assert (there.host, there.node) == (told.get("host", "10.0.0.2"), "bbbb")
     assert there.directory != here.directory, "nodes that share a disk do not share sockets"
