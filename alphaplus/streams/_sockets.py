@@ -161,14 +161,20 @@ def try_recv(socket: ZmqSocket | UnixPull) -> bytes | None:
         return socket.recv()
     if not events_of(socket) & POLLIN:  # far cheaper than the exception that would say so
         return None
-    return socket.recv(zmq.NOBLOCK)
+    try:
+        return socket.recv(zmq.NOBLOCK)
+    except zmq.Again:  # it was the key of a peer that has sent no message yet
+        return None
 
 
 def try_recv_parts(socket: ZmqSocket) -> list[bytes] | None:
     """Return the parts of the next message, or None if there is none."""
     if not events_of(socket) & POLLIN:
         return None
-    return socket.recv_multipart(zmq.NOBLOCK)
+    try:
+        return socket.recv_multipart(zmq.NOBLOCK)
+    except zmq.Again:  # see `try_recv`
+        return None
 
 
 def is_flushed(socket: ZmqSocket | UnixPush) -> bool:

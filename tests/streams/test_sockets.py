@@ -1,10 +1,13 @@
 import asyncio
 import gc
 import os
+import random
+import select
 import threading
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -19,6 +22,7 @@ from alphaplus.streams import (
     RowReceiver,
     RowSender,
     StreamKeys,
+    _sockets,
 )
 from tests.streams.helpers import drain, numbered, sequences, until
 
@@ -204,3 +208,23 @@ def test_sender_outlives_an_absent_receiver(ipc):
             assert sender.send(numbered(number, 1))
         assert sender.backlog_events == 1000
         assert not sender.pump()
+
+
+@pytest.mark.parametrize("kind", [EventReceiver, RowReceiver])
+def test_a_peer_that_says_nothing_for_long_is_no_error(kind, tcp, monkeypatch):
+    """Its first heartbeat brings its key: the socket is readable, and has no message."""
+    monkeypatch.setattr(_sockets, "HEARTBEAT_MS", 20)
+    with kind(tcp) as receiver, _sender_to(receiver, tcp) as sender:
+        assert all(receiver.recv(timeout_ms=10) == [] for _ in range(30))
+        sender.send(*_one_item(kind))
+        until(lambda: receiver.recv(timeout_ms=10), sender.pump)
+
+
+def _sender_to(receiver, transport):
+    if isinstance(receiver, RowReceiver):
+        return RowSender(receiver.endpoint, name="s", keys=transport.keys)
+    return EventSender(receiver.endpoint, name="s", exchange="e", keys=transport.keys)
+
+
+def _one_item(kind):
+    return ("trades", np.zeros(1)) if kind is RowReceiver else (numbered(1, 1),)
