@@ -158,16 +158,17 @@ class SymbolHost:
     def _receive(self, ready: set[int]) -> set[Symbol]:
         """Apply what is there for those that are ready; returns who has received something."""
         asked = {self._receiving[each] for each in ready if each in self._receiving} | self._unsure
-        received = {symbol for symbol in asked if symbol.receive()}
-        self._unsure = {symbol for symbol in received if not symbol.receiver.is_level_triggered}
-        return received
+        self._unsure = set()
+        return {symbol for symbol in asked if symbol.receive()}
 
     def _settle(self, received: set[Symbol]) -> None:
         """Do what is due, all on one wake-up: that costs more than most of what is done."""
         now = self._clock()
         for symbol in self._symbols.values():
             if symbol in received or symbol.due <= now:
-                symbol.settle(now)
+                symbol.settle(now)  # which may look for more
+                if symbol.receiver.may_hide_more:
+                    self._unsure.add(symbol)
         if now >= self._load_due:
             self._load_due = now + LATENCIES_EVERY_NS
             for symbol, load in self._load.shared(self._symbols.values()):

@@ -249,14 +249,18 @@ class Receiver(Closing, Generic[Item]):
     def descriptors(self) -> tuple[int, ...]:
         """Descriptors for a poll of several receivers: one is readable when `recv` is worth a call.
 
-        Unless `is_level_triggered`, `recv` until nothing comes before the next poll.
+        After any use of the receiver, look at `may_hide_more` before the next poll.
         """
         return tuple(map(descriptor_of, self._sources))
 
     @property
-    def is_level_triggered(self) -> bool:
-        """Whether `descriptors` stay readable while there is something; ZeroMQ's tell once."""
-        return all(isinstance(source, UnixPull) for source in self._sources)
+    def may_hide_more(self) -> bool:
+        """Whether something may be there of which no descriptor tells, so that `recv` is to look.
+
+        What was read ahead is known for certain; of ZeroMQ, whose descriptors tell once, it is
+        always so: there `recv` is to have returned nothing since the last other use.
+        """
+        return any(not isinstance(source, UnixPull) or source.is_ahead for source in self._sources)
 
     def has_more(self) -> bool:
         """Say whether something is there to be received, without waiting."""

@@ -137,7 +137,7 @@ class UnixPull:
         self._epoll.register(self._listener, select.EPOLLIN)
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable while a message, or a sender, is there."""
+        """Return a descriptor that is readable while there is something to be read ahead."""
         return self._epoll.fileno()
 
     @property
@@ -145,6 +145,11 @@ class UnixPull:
         """Whether `recv` would return one."""
         if not self._messages:
             self._look()
+        return bool(self._messages)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether messages were read that `recv` has not returned: `fileno` tells of no such."""
         return bool(self._messages)
 
     def recv(self) -> bytes | None:

@@ -228,3 +228,51 @@ def _sender_to(receiver, transport):
 
 def _one_item(kind):
     return ("trades", np.zeros(1)) if kind is RowReceiver else (numbered(1, 1),)
+
+
+def test_a_poll_of_many_receivers_leaves_nothing_behind(transport):
+    """They are looked at between polls as well, which takes back what descriptors tell."""
+    receivers = [EventReceiver(transport) for _ in range(3)]
+    senders = [
+        EventSender(each.endpoint, name="s", exchange="e", keys=transport.keys)
+        for each in receivers
+    ]
+    owners = {descriptor: each for each in receivers for descriptor in each.descriptors}
+    poller, hiding, looked = select.poll(), set(), random.Random(5)
+    for descriptor in owners:
+        poller.register(descriptor, select.POLLIN)
+
+    def step():
+        for sender in senders:
+            sender.pump()
+        ready = {owners[found] for found, _ in poller.poll(0 if hiding else 10)} | hiding
+        hiding.clear()
+        used = {receiver for receiver in ready if receiver.recv(timeout_ms=0)}
+        if looked.random() < 0.5:
+            used.add(looked.choice(receivers))
+        for receiver in used:
+            receiver.has_more()
+            if receiver.may_hide_more:
+                hiding.add(receiver)
+
+    for number in range(1, 201):
+        for sender in senders:
+            sender.send(numbered(number, 1))
+        until(lambda n=number: all(each.counters.received == n for each in receivers), step)
+    for each in (*senders, *receivers):
+        each.close()
+
+
+def test_what_was_read_ahead_is_known_and_no_descriptor_tells_of_it(ipc):
+    with EventReceiver(ipc) as receiver, _sender_to(receiver, ipc) as sender:
+        (descriptor,) = receiver.descriptors
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        sender.send(numbered(1, 1))
+        until(lambda: poller.poll(0), sender.pump)
+        assert not receiver.may_hide_more
+        until(receiver.has_more)
+        assert receiver.may_hide_more
+        assert not poller.poll(0)
+        assert len(receiver.recv(timeout_ms=0)) == 1
+        assert not receiver.may_hide_more
