@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
-from actors import ending, feeding, identity, names, reconcile
+from actors import feeding, identity, names, reconcile
 from actors.hosts import Hosts
 from actors.members import FeedMember, FleetMembers, Member
 from actors.reconcile import Reconciler
@@ -155,7 +155,7 @@ def places() -> int:
 async def world(monkeypatch: pytest.MonkeyPatch, places: int) -> AsyncIterator[World]:
     made = World(places)
     monkeypatch.setattr(names, "is_taken", lambda name: name in made.alive)
-    monkeypatch.setattr(ending.ray, "kill", made.kill)
+    monkeypatch.setattr("ray.kill", made.kill)
     monkeypatch.setattr(reconcile, "free_resources", lambda: made.free)
     monkeypatch.setattr(reconcile, "is_placed", lambda handle: handle.is_placed)
     monkeypatch.setattr(identity, "placed_on", lambda handle: handle.node)
