@@ -61,9 +61,10 @@ def supervisor() -> ActorHandle[Any]:
     return _find(SUPERVISOR)
 
 
-def member(name: str) -> ActorHandle[Any]:
-    """Find any actor of the fleet by its name; raises LookupError where there is none."""
-    return _find(name)
+def member(name: str) -> ActorHandle[Any] | SymbolHandle:
+    """Find any member of the fleet by its name; raises LookupError where there is none."""
+    prefix = symbol_name("")
+    return symbol(name.removeprefix(prefix)) if name.startswith(prefix) else _find(name)
 
 
 def keepers() -> list[str]:

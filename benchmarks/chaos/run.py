@@ -116,7 +116,8 @@ class Chaos:
         match kill.target:
             case Target.SYMBOL:
                 symbol = self.symbols[int(kill.draw * len(self.symbols))]
-                done, hit = self._system.kill_actor(names.symbol_name(symbol)), (symbol,)
+                hit = self._system.kept_with(symbol)
+                done = self._system.kill_actor(names.symbol_name(symbol))
             case Target.FEED:
                 feed = list(self._feeds)[int(kill.draw * len(self._feeds))]
                 done, hit = self._system.kill_actor(feed), self._feeds[feed]

@@ -90,6 +90,15 @@ class System:
                 return True
         return False
 
+    def kept_with(self, symbol: str) -> list[str]:
+        """Return the symbols that an actor keeps, by one of them: that alone if nobody says."""
+        try:
+            states = ask(names.supervisor(), "symbols", timeout_s=FIND_S)
+        except (RayError, LookupError):
+            return [symbol]
+        actors = {item["symbol"]: item["actor"] for item in states}
+        return [s for s in actors if s != symbol and actors[s] == actors.get(symbol)] + [symbol]
+
     def kill_job(self) -> bool:
         """Kill the job's driver, and wait until Ray has noticed."""
         drivers = [p for p in self._descendants() if _runs(p, "jobs.stream")]

@@ -148,3 +148,14 @@ def test_roles_add_up_and_say_nothing_of_what_is_unknown():
     assert (symbols["actors"], symbols["cpu_s"], symbols["cpu"]) == (2, 3.0, None)
     assert symbols["memory_bytes"] is None  # a sum without one of them would be too small
     assert (feeds["actors"], feeds["cpu"], feeds["cpu_s"]) == (1, 0.1, 1.0)
+
+
+def test_symbols_that_share_an_actor_count_as_one_and_each_says_which():
+    loads = FleetLoads()
+    for symbol, actor in (("BTC-USDT-PERP", "symbols:0"), ("B", "symbols:0"), ("C", "symbols:1")):
+        loads.take(f"symbol:{symbol}", {**load(0, cpu_s=1.0), "actor": actor})
+    symbols, *_ = role_rows(loads)
+    assert (symbols["actors"], symbols["cpu_s"]) == (2, 3.0)
+    (row,) = market_rows([summary()], loads)
+    assert row["actor"] == "symbols:0"
+    assert market_rows([summary()], FleetLoads())[0]["actor"] is None

@@ -73,7 +73,7 @@ def test_a_fault_is_counted_shown_and_mended(fleet: Fleet, kind: str) -> None:
 def test_a_killed_symbol_comes_back(fleet: Fleet) -> None:
     victim = names.symbol(VICTIM)
     pid = ray.get(victim.report.remote())["pid"]
-    ray.kill(victim, no_restart=False)
+    ray.kill(victim.actor, no_restart=False)
     until(lambda: _fresh_with_other_pid(pid), timeout_s=60)
     book, venue = truth(fleet)
     low, high = book["known_range"]

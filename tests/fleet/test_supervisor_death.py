@@ -15,6 +15,7 @@ import pytest
 import ray
 
 from actors import names
+from actors.symbol_handle import SymbolHandle
 from alphaplus.config import load_settings
 from alphaplus.errors import ConfigError
 from alphaplus.venue.process import VenueProcess
@@ -85,7 +86,8 @@ def running_symbols() -> set[str]:
 
 
 def pid_of(handle: Any) -> int:
-    return int(ray.get(handle.__ray_call__.remote(lambda _: os.getpid()), timeout=10))
+    actor = handle.actor if isinstance(handle, SymbolHandle) else handle
+    return int(ray.get(actor.__ray_call__.remote(lambda _: os.getpid()), timeout=10))
 
 
 def test_the_fleet_comes_back_whole_with_the_symbols_wanted_last(

@@ -78,6 +78,7 @@ def watched(symbol: str, **changes: Any) -> Record:
         "exchange": "binance",
         "state": "running",
         "detail": "",
+        "actor": "symbols:0",
         "feed": "feed:binance:0",
         **changes,
     }
@@ -374,6 +375,7 @@ class FakeFleet:
         markets = [
             {
                 **{name: row[name] for name in ("symbol", "exchange", *FRESHNESS)},
+                "actor": "symbols:0",
                 "p50_ms": 0.6,
                 "p99_ms": 4.8,
                 "messages_per_s": 95.2,

@@ -14,7 +14,14 @@ from ray.exceptions import (
 )
 
 from actors import names
-from alphaplus.errors import FleetConflict, RiskError, StaleBook, UnknownMeasure, UnknownSymbol
+from alphaplus.errors import (
+    FleetConflict,
+    RiskError,
+    StaleBook,
+    SymbolNotKept,
+    UnknownMeasure,
+    UnknownSymbol,
+)
 from serve.deps import FleetUnavailable
 from serve.fleet import RayFleet
 
@@ -159,6 +166,19 @@ async def test_dead_actor_without_successor_is_unavailable_and_looked_up_anew(
     with pytest.raises(FleetUnavailable, match="is being replaced"):
         await fleet.board()
     assert await fleet.board() == ["back"]
+
+
+async def test_symbol_that_its_actor_keeps_no_longer_is_looked_up_anew(
+    registry: Registry,
+) -> None:
+    gone = SymbolNotKept("It does not.")
+    moved = RayTaskError("ask", "its traceback", gone).as_instanceof_cause()
+    registry.handles = [Handle(moved), Handle({"bids": []}), Handle(moved), Handle(moved)]
+    fleet = RayFleet()
+    assert await fleet.book("BTC-USDT-PERP", None, 20) == {"bids": []}
+    assert registry.lookups == 2
+    with pytest.raises(FleetUnavailable, match="ETH-USDT-PERP is being replaced"):
+        await fleet.book("ETH-USDT-PERP", None, 20)
 
 
 async def test_fleet_that_is_not_running_says_how_to_start_it(registry: Registry) -> None:

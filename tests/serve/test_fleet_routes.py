@@ -74,6 +74,7 @@ async def test_load_is_stamped_and_ordered_with_unknown_values_as_null(
     assert [row["symbol"] for row in body["markets"]] == ["BTC-USDT-PERP", "ETH-USDT-PERP"]
     assert body["markets"][0]["age_ms"] == body["age_ms"] == 2000
     assert body["markets"][0]["cpu"] is None
+    assert [row["actor"] for row in body["markets"]] == ["symbols:0", "symbols:0"]
     assert body["roles"] == [
         {"role": "symbols", "actors": 2, "cpu": 0.02, "cpu_s": 9.5, "memory_bytes": None}
     ]

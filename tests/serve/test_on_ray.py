@@ -23,6 +23,7 @@ pytestmark = [
 ]
 
 SYMBOL = "BTC-USDT-PERP"
+KEEPER = names.host_name(3)
 
 
 class Board(FakeFleet):
@@ -35,26 +36,22 @@ class Board(FakeFleet):
 
 
 class Books(FakeFleet):
-    """Answers as a symbol's actor does."""
+    """Answers as an actor does that keeps symbols."""
 
-    async def book(self, exchange: str | None, depth: int) -> Record:  # type: ignore[override]
-        return await super().book(SYMBOL, exchange, depth)
+    async def ask(self, symbol: str, method: str, *arguments: Any) -> Any:
+        return await getattr(self, method)(symbol, *arguments)
 
-    async def analysis(self, exchange: str | None) -> Record:  # type: ignore[override]
-        return await super().analysis(SYMBOL, exchange)
-
-    async def depth(self, exchange: str | None) -> Record:  # type: ignore[override]
-        return await super().depth(SYMBOL, exchange)
-
-    async def liquidity(  # type: ignore[override]
-        self, exchange: str | None, notional: float
-    ) -> Record:
+    async def liquidity(self, symbol: str, exchange: str | None, notional: float) -> Record:
         if notional > 1e9:
             raise StaleBook("Expected a book with both sides, was none yet.")
-        return await super().liquidity(SYMBOL, exchange, notional)
+        return await super().liquidity(symbol, exchange, notional)
 
-    async def measure(self, exchange: str | None, name: str) -> Record:  # type: ignore[override]
-        return await super().measure(SYMBOL, exchange, name)
+
+class Places(FakeFleet):
+    """Says, as the supervisor does, which actor keeps a symbol."""
+
+    async def actor_of(self, symbol: str) -> str | None:
+        return KEEPER if symbol == SYMBOL else None
 
 
 def start(actor: type[FakeFleet], name: str) -> Any:
@@ -73,7 +70,11 @@ def api(cluster: None) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     # An actor ends with the last handle to it, so these are held.
-    actors = [start(Board, names.PORTFOLIO), start(Books, names.symbol_name(SYMBOL))]
+    actors = [
+        start(Board, names.PORTFOLIO),
+        start(Books, KEEPER),
+        start(Places, names.SUPERVISOR),
+    ]
     try:
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         serve.run(build(stale_after_ms=10_000), name="api", route_prefix="/")
@@ -107,7 +108,7 @@ def test_api_answers_from_actors_and_outlives_them(api: str) -> None:
         answer = client.put("/v1/portfolio/positions", json={"positions": [position]})
         assert answer.json()["positions"][0]["exchange"] == "binance"
 
-        ray.kill(names.symbol(SYMBOL))
+        ray.kill(names.symbol(SYMBOL).actor)
         answer = client.get(f"/v1/symbols/{SYMBOL}/book")
         problem(answer, 503, "unavailable")
         assert answer.headers["retry-after"] == "1"
