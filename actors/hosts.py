@@ -21,7 +21,7 @@ from alphaplus.instruments import Instrument
 
 log = logging.getLogger(__name__)
 
-PER_PROCESSOR: Final = 12
+PER_PROCESSOR: Final = 4
 """More actors than this for each processor of a machine spend it on waking up."""
 
 
