@@ -100,13 +100,18 @@ class Symbol:
         transport: Transport,
         *,
         keys: StreamKeys | None = None,
+        flush_with: str = "",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Bind to a fresh address of `transport`; `keys` are the fleet's, if it has any."""
+        """Bind to a fresh address of `transport`; `keys` are the fleet's, if it has any.
+
+        Symbols with one `flush_with` give their rows to the store at the same moments.
+        """
         self.symbol = symbol
         self.receiver = EventReceiver(transport)
         self._options = options
         self._keys = keys
+        self._flush_with = flush_with
         self._clock = clock
         self._venues = {item.exchange: self._venue(item) for item in instruments}
         self._board: LatestSender | None = None
@@ -126,23 +131,13 @@ class Symbol:
         """Return where to send this symbol's events."""
         return self.receiver.endpoint
 
-    def start(self, board: Endpoint, store: Endpoint | None) -> None:
-        """Tell states to `board`, and send rows to `store`; again, to successors of both."""
-        name = names.symbol_name(self.symbol)
+    def start(self, board: Endpoint, store: RowSender | None) -> None:
+        """Tell states to `board`, and put rows into `store`; again, if the board has moved."""
         if self._board is None:
-            self._board = LatestSender(board, name=name, keys=self._keys)
+            self._board = LatestSender(board, name=names.symbol_name(self.symbol), keys=self._keys)
         else:
             self._board.reconnect(board)
-        if self._store is not None and store is not None:
-            self._store.reconnect(store)
-        elif store is not None:
-            self._store = RowSender(
-                store,
-                name=name,
-                keys=self._keys,
-                max_unacked_rows=self._options.max_unacked_rows,
-                max_unacked_bytes=int(self._options.max_unacked_mb * 1e6),
-            )
+        self._store = store
         self._states_due = self._rows_due = 0
         self.settle(self._clock())
 
@@ -159,7 +154,7 @@ class Symbol:
         return len(batches)
 
     def settle(self, now: int) -> None:
-        """Tell the board what has moved, and send to it and to the store what is due."""
+        """Tell the board what has moved, and what is due; give the store the rows that are due."""
         begun = time.perf_counter_ns()
         self._tell_board(now)
         if now >= self._rows_due:
@@ -167,7 +162,7 @@ class Symbol:
         self._settle_ns += time.perf_counter_ns() - begun
 
     def settle_all(self) -> None:
-        """Take in what is on its way, tell everything, and send every row.
+        """Take in what is on its way, tell everything, and give the store every row.
 
         To be called after the feeds have stopped sending.
         """
@@ -179,15 +174,16 @@ class Symbol:
 
     def wait_drained(self, timeout_s: float) -> None:
         """Wait until the store has every row; others may use the symbol meanwhile."""
-        if self._store is not None and not self._store.wait_drained(timeout_s):
-            log.error("%s: %d rows were not acknowledged", self.symbol, self._store.unacked)
+        if self._store is None or self._store.wait_drained(timeout_s, source=self.symbol):
+            return
+        unacked = self._store.unacked_of(self.symbol)
+        log.error("%s: %d rows were not acknowledged", self.symbol, unacked)
 
     def close(self) -> None:
-        """Give up the address, and what was not sent."""
+        """Give up the address, and what the board was not told."""
         self.receiver.close()
-        for sender in (self._board, self._store):
-            if sender is not None:
-                sender.close()
+        if self._board is not None:
+            self._board.close()
 
     @property
     def worked_ns(self) -> int:
@@ -291,7 +287,7 @@ class Symbol:
             "starting_latencies": starting.to_bytes(),
             "rows_sent": self._rows_sent,
             "latest_bytes": sum(venue.latest.nbytes for venue in self._venues.values()),
-            "rows_unacked": 0 if self._store is None else self._store.unacked,
+            "rows_unacked": 0 if self._store is None else self._store.unacked_of(self.symbol),
             "rows_refused": sum(venue.refused_rows for venue in self._venues.values()),
             "holes": self.receiver.counters.holes,
         }
@@ -307,6 +303,7 @@ class Symbol:
             flush_ms=options.flush_ms,
             snapshot_interval_ms=options.snapshot_interval_ms,
             analysis_interval_ms=options.analysis_interval_ms,
+            flush_with=self._flush_with,
         )
         risk = VenueRisk(
             market, stale_after_ms=options.stale_after_ms, bar_s=options.liquidation_bar_s
@@ -397,13 +394,12 @@ class Symbol:
         for venue in self._venues.values():
             batches = venue.rows.take_all(now) if everything else venue.rows.take(now)
             for piece in (piece for batch in batches for piece in batch.pieces(ROWS_BYTES)):
-                if self._store.send(piece.key, piece.rows):
+                if self._store.put(piece.key, piece.rows, source=self.symbol):
                     self._rows_sent += len(piece)
                     venue.latest.add(piece.table, piece.rows)
                 else:
                     self._refuse(venue, piece.table, len(piece))
         self._rows_due = min(venue.rows.due for venue in self._venues.values())
-        self._store.pump()
 
     def _refuse(self, venue: _Venue, table: str, rows: int) -> None:
         """The store is too far behind and memory is bounded: count, say, and mark the market."""

@@ -26,7 +26,7 @@ from alphaplus.errors import SymbolNotKept
 from alphaplus.instruments import Instrument
 from alphaplus.kernels import ensure_compiled
 from alphaplus.storage._event_kernels import warm_event_kernels
-from alphaplus.streams import Endpoint
+from alphaplus.streams import Endpoint, RowSender
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class SymbolHost:
         self._symbols: dict[str, Symbol] = {}
         self._receiving: dict[int, Symbol] = {}  # by the descriptors that tell of its events
         self._unsure: set[Symbol] = set()  # may have more events that no descriptor tells of
+        self._store: RowSender | None = None
         self._load = SharedLoad()
         self._load_due = 0
         self._patience_ns = min(PATIENCE_NS, int(options.state_interval_ms * 5e5))
@@ -81,10 +82,12 @@ class SymbolHost:
                     self._options,
                     self._transport,
                     keys=self._keys,
+                    flush_with=self._name,
                     clock=self._clock,
                 )
                 with self._lock:
                     self._symbols[symbol] = kept
+                    self._share_store()
                     for descriptor in kept.receiver.descriptors:
                         self._receiving[descriptor] = kept
                         self._poller.register(descriptor, select.EPOLLIN)
@@ -95,9 +98,11 @@ class SymbolHost:
 
         May be called again to point it to successors of both. Raises SymbolNotKept.
         """
-        board = board.seen_from(self._node)
-        store = None if store is None else store.seen_from(self._node)
-        self.ask(symbol, "start", board, store)
+        with self._lock:
+            kept = self._find(symbol)
+            if store is not None:
+                self._send_rows_to(store.seen_from(self._node))
+            kept.start(board.seen_from(self._node), self._store)
 
     def ask(self, symbol: str, method: str, *args: Any) -> Any:
         """Return what a method of a symbol answers; raises SymbolNotKept, or what it raises."""
@@ -128,9 +133,28 @@ class SymbolHost:
         """Keep a symbol no longer; what it has not handed over is lost."""
         with self._entering, self._lock:
             kept = self._symbols.pop(symbol, None)
+            self._share_store()
             if kept is not None:
                 self._stop_receiving(kept)
                 kept.close()
+
+    def _send_rows_to(self, store: Endpoint) -> None:
+        """All symbols have one sender, so that their rows travel together."""
+        if self._store is None:
+            self._store = RowSender(
+                store,
+                name=self._name,
+                keys=self._keys,
+                max_unacked_rows=self._options.max_unacked_rows,
+                max_unacked_bytes=int(self._options.max_unacked_mb * 1e6),
+            )
+            self._share_store()
+        elif self._store.endpoint != store:
+            self._store.reconnect(store)
+
+    def _share_store(self) -> None:
+        if self._store is not None:
+            self._store.sharers = max(len(self._symbols), 1)
 
     def _find(self, symbol: str) -> Symbol:
         try:
@@ -169,6 +193,8 @@ class SymbolHost:
                 symbol.settle(now)  # which may look for more
                 if symbol.receiver.may_hide_more:
                     self._unsure.add(symbol)
+        if self._store is not None:
+            self._store.pump()
         if now >= self._load_due:
             self._load_due = now + LATENCIES_EVERY_NS
             for symbol, load in self._load.shared(self._symbols.values()):

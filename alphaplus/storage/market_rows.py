@@ -57,14 +57,17 @@ class MarketRows:
         flush_ms: float,
         snapshot_interval_ms: float,
         analysis_interval_ms: float,
+        flush_with: str = "",
     ) -> None:
+        """Events become rows at the turn of `flush_with`, so that those of several markets can go
+        together; empty: at one of this market's own."""
         self._market = market
         self._deltas = deltas
         self._depth = min(snapshot_depth, SNAPSHOT_LEVELS)
         self._analysis_ms = round(analysis_interval_ms)
         key = market.instrument.key
         self._turns = (
-            (Turn(key, flush_ms), self._events),
+            (Turn(flush_with or key, flush_ms), self._events),
             (Turn(key, snapshot_interval_ms), self._snapshot),
             (Turn(key, analysis_interval_ms), self._analysis),
         )

@@ -13,6 +13,7 @@ The pair (sender epoch, number) never changes, not even when the sender is point
 receiver, so a store that records it with the rows keeps each batch exactly once.
 """
 
+import itertools
 import logging
 import math
 import secrets
@@ -60,7 +61,11 @@ MAX_ACK_TIMEOUT_S: Final = 60.0
 _MAGIC: Final = 0xA1E3
 _ROWS: Final = struct.Struct("<HHHxxIIQQQq")
 """magic, bytes of the name, bytes of the table, rows, bytes per row, sender epoch, number,
-oldest unacknowledged number, ts_send; then both texts."""
+oldest unacknowledged number, ts_send; then both texts and the rows. A message is one or more of
+these: batches that wait together travel together."""
+_MESSAGE_BATCHES: Final = 64
+_MESSAGE_BYTES: Final = 2**20
+"""A message takes no more batches than this, and no further one past so many bytes."""
 _CONTROL: Final = struct.Struct("<HBxxxxxQQQ")
 """magic, kind, receiver epoch, sender epoch, floor; then single numbers as int64."""
 _WELCOME: Final = 1
@@ -74,6 +79,7 @@ class _Batch:
     rows: int
     itemsize: int
     ts_send: int
+    source: str
     sent_at: float | None = None
     """Monotonic seconds; None until it was sent."""
 
@@ -92,7 +98,11 @@ class RowSender(Closing):
         ack_timeout_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Connect in the background; `name` is for logs, the epoch tells senders apart."""
+        """Connect in the background; `name` is for logs, the epoch tells senders apart.
+
+        The bounds hold for each of `sharers`, who may be several.
+        """
+        self.sharers = 1
         self.counters = StreamCounters()
         self.name = name
         self.epoch = secrets.randbits(64)
@@ -117,6 +127,11 @@ class RowSender(Closing):
         """Rows that are not known to be durable."""
         return self._unacked_rows
 
+    def unacked_of(self, source: str) -> int:
+        """Return the rows of one source that are not known to be durable."""
+        with self._lock:
+            return sum(batch.rows for batch in self._unacked.values() if batch.source == source)
+
     def reconnect(self, endpoint: Endpoint) -> None:
         """Send to a receiver that has moved, all that is not acknowledged first."""
         with self._lock:
@@ -128,11 +143,17 @@ class RowSender(Closing):
             self.endpoint = endpoint
 
     def send(self, table: str, rows: npt.NDArray[Any]) -> bool:
-        """Take a batch of rows for a table; the array may be used again at once. Never blocks.
+        """Take a batch as `put`, and send it at once if the receiver is there."""
+        is_taken = self.put(table, rows)
+        self.pump()
+        return is_taken
 
-        Returns False, and does not take it, if too much is unacknowledged: the caller counts
-        it and decides. Raises ValueError if the batch is too big for any message, StreamClosed
-        after `close`.
+    def put(self, table: str, rows: npt.NDArray[Any], *, source: str = "") -> bool:
+        """Take a batch of rows for a table, to be sent with the next `pump`.
+
+        The array may be used again at once. Never blocks. Returns False, and does not take it, if
+        too much is unacknowledged: the caller counts it and decides. Raises ValueError if the
+        batch is too big for any message, StreamClosed after `close`.
         """
         if len(rows) == 0:
             return True
@@ -144,21 +165,18 @@ class RowSender(Closing):
             )
         with self._lock:
             socket = self._open_socket()
-            self._exchange(socket)
-            if (
-                self._unacked_rows + len(rows) > self._max_rows
-                or self._unacked_bytes + rows.nbytes > self._max_bytes
-            ):
-                self._refuse(len(rows))
-                return False
+            if self._is_full(len(rows), rows.nbytes):
+                self._exchange(socket)  # acknowledgements may be there
+                if self._is_full(len(rows), rows.nbytes):
+                    self._refuse(len(rows))
+                    return False
             self._unacked[self._next] = _Batch(
-                table.encode(), rows.tobytes(), len(rows), rows.itemsize, time.time_ns()
+                table.encode(), rows.tobytes(), len(rows), rows.itemsize, time.time_ns(), source
             )
             self._unacked_rows += len(rows)
             self._unacked_bytes += rows.nbytes
             self._queue.append(self._next)
             self._next += 1
-            self._flush(socket)
         return True
 
     def pump(self) -> bool:
@@ -167,13 +185,13 @@ class RowSender(Closing):
             self._exchange(self._open_socket())
             return not self._unacked
 
-    def wait_drained(self, timeout_s: float) -> bool:
-        """Wait until every row is durable; False if `timeout_s` is over before.
+    def wait_drained(self, timeout_s: float, *, source: str | None = None) -> bool:
+        """Wait until every row (of a source) is durable; False if `timeout_s` is over before.
 
         Others may send meanwhile. In an asyncio loop call it through `asyncio.to_thread`.
         """
         deadline = time.monotonic() + timeout_s
-        while not self.pump():
+        while not (self.pump() or (source is not None and not self.unacked_of(source))):
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return False
@@ -199,6 +217,12 @@ class RowSender(Closing):
         if self._socket is None:
             raise StreamClosed(f"The stream of {self.name} is closed.")
         return self._socket
+
+    def _is_full(self, rows: int, nbytes: int) -> bool:
+        return (
+            self._unacked_rows + rows > self._max_rows * self.sharers
+            or self._unacked_bytes + nbytes > self._max_bytes * self.sharers
+        )
 
     def _refuse(self, rows: int) -> None:
         self.counters.refused += rows
@@ -258,33 +282,55 @@ class RowSender(Closing):
 
     def _flush(self, socket: ZmqSocket) -> None:
         while self._welcomed and self._queue:
-            number = self._queue[0]
-            batch = self._unacked.get(number)
-            if batch is not None:  # it may have been acknowledged meanwhile
-                if not try_send(socket, self._header(number, batch), batch.payload):
-                    return
+            looked, numbers = self._next_message()
+            if numbers and not try_send(socket, b"".join(self._parts(numbers))):
+                return
+            for _ in range(looked):
+                self._queue.popleft()
+            self.counters.batches += len(numbers)
+            now = self._clock()
+            for batch in map(self._unacked.__getitem__, numbers):
                 if batch.sent_at is None:
                     self.counters.sent += batch.rows
                 else:
                     self.counters.resent += batch.rows
-                self.counters.batches += 1
-                batch.sent_at = self._clock()
-            self._queue.popleft()
+                batch.sent_at = now
 
-    def _header(self, number: int, batch: _Batch) -> bytes:
-        name = self.name.encode()
-        fixed = _ROWS.pack(
-            _MAGIC,
-            len(name),
-            len(batch.table),
-            batch.rows,
-            batch.itemsize,
-            self.epoch,
-            number,
-            next(iter(self._unacked)),
-            batch.ts_send,
-        )
-        return fixed + name + batch.table
+    def _next_message(self) -> tuple[int, list[int]]:
+        """Return how much of the queue the next message empties, and the numbers in it.
+
+        They differ where a batch was acknowledged meanwhile.
+        """
+        looked = nbytes = 0
+        numbers: list[int] = []
+        for number in itertools.islice(self._queue, _MESSAGE_BATCHES):
+            batch = self._unacked.get(number)
+            if batch is not None:
+                nbytes += len(batch.payload)
+                if numbers and nbytes > _MESSAGE_BYTES:
+                    break
+                numbers.append(number)
+            looked += 1
+        return looked, numbers
+
+    def _parts(self, numbers: list[int]) -> Iterator[bytes]:
+        name, oldest = self.name.encode(), next(iter(self._unacked))
+        for number in numbers:
+            batch = self._unacked[number]
+            yield _ROWS.pack(
+                _MAGIC,
+                len(name),
+                len(batch.table),
+                batch.rows,
+                batch.itemsize,
+                self.epoch,
+                number,
+                oldest,
+                batch.ts_send,
+            )
+            yield name
+            yield batch.table
+            yield batch.payload
 
 
 class SenderId(NamedTuple):
@@ -367,15 +413,17 @@ class RowReceiver(Receiver[RowBatch]):
 
     def _arrivals(self, again: dict[int, list[int]]) -> Iterator[RowBatch | None]:
         """Read what is there; `again` collects durable numbers to acknowledge again."""
-        for _ in range(MAX_TAKE_BATCHES):
-            if (parts := try_recv_parts(self._zmq)) is None:
-                return
+        taken = 0
+        while taken < MAX_TAKE_BATCHES and (parts := try_recv_parts(self._zmq)) is not None:
+            taken += 1
             if parts[1:] == [b""]:
                 self._control(parts[0], _WELCOME, 0, 0, ())
-            elif (batch_oldest := _parse(parts)) is None:
+            elif len(parts) != 2 or (found := _parse(parts[1])) is None:
                 self._reject("it is no batch of rows")
             else:
-                yield self._judge(parts[0], *batch_oldest, again)
+                taken += len(found) - 1
+                for batch, oldest in found:
+                    yield self._judge(parts[0], batch, oldest, again)
 
     def _judge(
         self, route: bytes, batch: RowBatch, oldest: int, again: dict[int, list[int]]
@@ -434,29 +482,29 @@ class RowReceiver(Receiver[RowBatch]):
             return True  # the connection is gone; the sender asks again on its next one
 
 
-def _parse(parts: list[bytes]) -> tuple[RowBatch, int] | None:
-    """Return the batch and the sender's oldest number; None if the message is not ours."""
-    if len(parts) != 3 or len(parts[1]) < _ROWS.size:
-        return None
-    _, head, payload = parts
-    magic, name_size, table_size, count, itemsize, epoch, number, oldest, ts_send = (
-        _ROWS.unpack_from(head)
-    )
-    table_at = _ROWS.size + name_size
-    if (
-        magic != _MAGIC
-        or len(head) != table_at + table_size
-        or len(payload) != count * itemsize
-        or not 1 <= oldest <= number
-    ):
-        return None
-    batch = RowBatch(
-        sender=SenderId(head[_ROWS.size : table_at].decode(errors="replace"), epoch),
-        number=number,
-        table=head[table_at:].decode(errors="replace"),
-        payload=payload,
-        count=count,
-        itemsize=itemsize,
-        ts_send=ts_send,
-    )
-    return batch, oldest
+def _parse(message: bytes) -> list[tuple[RowBatch, int]] | None:
+    """Return batches, each with its sender's oldest number; None if the message is not ours."""
+    found, at = [], 0
+    while at < len(message):
+        if len(message) < at + _ROWS.size:
+            return None
+        magic, name_size, table_size, count, itemsize, epoch, number, oldest, ts_send = (
+            _ROWS.unpack_from(message, at)
+        )
+        table_at = at + _ROWS.size + name_size
+        rows_at = table_at + table_size
+        end = rows_at + count * itemsize
+        if magic != _MAGIC or len(message) < end or not 1 <= oldest <= number:
+            return None
+        batch = RowBatch(
+            sender=SenderId(message[at + _ROWS.size : table_at].decode(errors="replace"), epoch),
+            number=number,
+            table=message[table_at:rows_at].decode(errors="replace"),
+            payload=message[rows_at:end],
+            count=count,
+            itemsize=itemsize,
+            ts_send=ts_send,
+        )
+        found.append((batch, oldest))
+        at = end
+    return found or None
