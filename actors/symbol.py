@@ -41,8 +41,6 @@ from alphaplus.turn import Turn
 
 log = logging.getLogger(__name__)
 
-PATIENCE_NS: Final = 100_000_000
-"""So long what is due to others waits for the next events, whose wake-up it shares."""
 LATENCIES_EVERY_NS: Final = 5_000_000_000
 MOVE_BPS: Final = 5.0
 """A mid that moved so far since the last state is told at once, not at the next interval."""
@@ -79,6 +77,8 @@ class _Venue:
     latest: LatestOfMarket
     state_turn: Turn
     told_mid: float = 0.0
+    has_moved: bool = False
+    """Whether the mid is far from that which was told."""
     next_latencies: int = 0
     asked_resync: int = 0
     refused_rows: int = 0
@@ -118,7 +118,6 @@ class Symbol:
         self._store: RowSender | None = None
         self._rows_sent = 0
         self._apply_ns = self._settle_ns = 0
-        self._patience_ns = min(PATIENCE_NS, int(options.state_interval_ms * 5e5))
         self._states_due = self._rows_due = NEVER
         """When the next state and the next rows are to go, ns by our clock."""
 
@@ -144,7 +143,7 @@ class Symbol:
     def receive(self) -> int:
         """Apply what is there, without waiting; returns how many batches it was.
 
-        Raises StreamClosed after `close`.
+        The board hears at once of a mid that has moved far. Raises StreamClosed after `close`.
         """
         begun = time.perf_counter_ns()
         batches = self.receiver.recv(timeout_ms=0)
@@ -154,10 +153,14 @@ class Symbol:
         return len(batches)
 
     def settle(self, now: int) -> None:
-        """Tell the board what has moved, and what is due; give the store the rows that are due."""
+        """Do one thing that is due, if any: tell the board, or give the store rows.
+
+        One at a time, as each takes as long as several batches of events that may wait meanwhile.
+        """
         begun = time.perf_counter_ns()
-        self._tell_board(now)
-        if now >= self._rows_due:
+        if now >= self._states_due:
+            self._tell_board(now)
+        elif now >= self._rows_due:
             self._flush_rows(now)
         self._settle_ns += time.perf_counter_ns() - begun
 
@@ -343,6 +346,8 @@ class Symbol:
             venue.market.audit.reset()
             self._ask_resync(venue)
         venue.latencies.record(events, self._clock())
+        if self._board is not None and _moved(venue):
+            venue.has_moved, self._states_due = True, 0
 
     def _ask_resync(self, venue: _Venue) -> None:
         """Ask the feed for a snapshot, at most once a second; the answer comes by the stream."""
@@ -358,10 +363,12 @@ class Symbol:
 
     def _tell_board(self, now: int, *, everything: bool = False) -> None:
         if self._board is None:
+            self._states_due = NEVER
             return
         for exchange, venue in self._venues.items():
-            if not (venue.state_turn.is_due(now) or everything or _moved(venue)):
+            if not (venue.state_turn.is_due(now) or everything or venue.has_moved):
                 continue
+            venue.has_moved = False
             venue.told_mid = venue.market.mid or 0.0
             self._board.send(
                 f"{names.STATE}{exchange}:{self.symbol}", views.state(venue.market, now)
@@ -387,9 +394,6 @@ class Symbol:
     def _flush_rows(self, now: int, *, everything: bool = False) -> None:
         if self._store is None:
             self._rows_due = NEVER
-            return
-        patient = now < self._rows_due + self._patience_ns and not everything
-        if patient and self.receiver.has_more():
             return
         for venue in self._venues.values():
             batches = venue.rows.take_all(now) if everything else venue.rows.take(now)

@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import ray
@@ -19,7 +20,7 @@ from actors.environment import set_up_actor_logging
 from actors.node import this_node
 from actors.shared_load import SharedLoad
 from actors.stream_plan import StreamPlan
-from actors.symbol import LATENCIES_EVERY_NS, PATIENCE_NS, Symbol, SymbolOptions
+from actors.symbol import LATENCIES_EVERY_NS, Symbol, SymbolOptions
 from alphaplus.analysis.splitter import NEVER
 from alphaplus.analysis.warm import warm_once
 from alphaplus.errors import SymbolNotKept
@@ -30,6 +31,8 @@ from alphaplus.streams import Endpoint, RowSender
 
 log = logging.getLogger(__name__)
 
+PATIENCE_NS: Final = 100_000_000
+"""So long what is due to others waits for the next events, whose wake-up it shares."""
 MAX_PAUSE_NS: Final = 1_000_000_000
 """Longest sleep of the receiving thread; data wakes it at once, this is for what is due."""
 
@@ -169,45 +172,45 @@ class SymbolHost:
         self._unsure.discard(kept)
 
     def _run(self) -> None:
+        pause_s = 0.0
         try:
             while True:
-                ready = self._poller.poll(self._pause_s())
+                ready = self._poller.poll(pause_s)
                 with self._lock:
-                    received = self._receive({descriptor for descriptor, _ in ready})
-                    self._settle(received)
+                    self._receive({descriptor for descriptor, _ in ready})
+                    pause_s = self._settle()
         except BaseException:  # the thread's end must be seen, or the books go quiet
             log.exception("%s: the receiving thread failed", self._name)
             os._exit(1)  # Ray starts another, and the feeds send fresh snapshots
 
-    def _receive(self, ready: set[int]) -> set[Symbol]:
-        """Apply what is there for those that are ready; returns who has received something."""
+    def _receive(self, ready: set[int]) -> None:
+        """Apply what is there for those that are ready, or may be without being known to."""
         asked = {self._receiving[each] for each in ready if each in self._receiving} | self._unsure
-        self._unsure = set()
-        return {symbol for symbol in asked if symbol.receive()}
+        self._unsure = {
+            symbol for symbol in asked if symbol.receive() and symbol.receiver.may_hide_more
+        }
 
-    def _settle(self, received: set[Symbol]) -> None:
-        """Do what is due, all on one wake-up: that costs more than most of what is done."""
+    def _settle(self) -> float:
+        """Do one thing that is due; returns how long to wait for events before the next.
+
+        Events go before what is due, and what is due goes on the wake-up of events, which costs
+        more than most of what is done; it waits a little for that.
+        """
         now = self._clock()
-        for symbol in self._symbols.values():
-            if symbol in received or symbol.due <= now:
-                symbol.settle(now)  # which may look for more
-                if symbol.receiver.may_hide_more:
-                    self._unsure.add(symbol)
+        dues = [(symbol.due, symbol) for symbol in self._symbols.values()]
+        due, symbol = min(dues, key=itemgetter(0), default=(NEVER, None))
+        if symbol is not None and due <= now:
+            symbol.settle(now)
+            return 0.0
         if self._store is not None:
             self._store.pump()
         if now >= self._load_due:
             self._load_due = now + LATENCIES_EVERY_NS
             for symbol, load in self._load.shared(self._symbols.values()):
                 symbol.tell_load({**load, "actor": self._name})
-
-    def _pause_s(self) -> float:
-        """Return how long to wait for events: what is due waits a little to share their wake-up."""
         if self._unsure:
             return 0.0
-        now = self._clock()
-        dues = [symbol.due for symbol in list(self._symbols.values())]
-        due = min(dues, default=NEVER) + self._patience_ns
-        return min(max(due - now, 1_000_000), MAX_PAUSE_NS) / 1e9
+        return min(max(due + self._patience_ns - now, 1_000_000), MAX_PAUSE_NS) / 1e9
 
 
 SymbolActor: Any = ray.remote(SymbolHost)
