@@ -21,17 +21,23 @@ from alphaplus.instruments import Instrument
 
 log = logging.getLogger(__name__)
 
-PER_PROCESSOR: Final = 4
-"""More actors than this for each processor of a machine spend it on waking up."""
+ALONE_PER_PROCESSOR: Final = 12
+"""So many symbols for each processor of a machine have an actor each."""
+ACTORS_PER_PROCESSOR: Final = 4
+"""Those of more symbols; more actors would spend their time on waking up."""
+MAX_PLACES: Final = 14
+"""What a symbol keeps grows to 6 MB: an actor that is full stays below 120 MB."""
 
 
 def places_on(symbols: int, processors: int) -> int:
     """Return how many symbols share an actor where one machine is all there is.
 
-    >>> places_on(20, 2), places_on(100, 2), places_on(200, 2), places_on(100, 64)
-    (1, 5, 9, 1)
+    >>> places_on(24, 2), places_on(50, 2), places_on(100, 2), places_on(200, 2), places_on(200, 64)
+    (1, 7, 13, 14, 1)
     """
-    return max(math.ceil(symbols / (PER_PROCESSOR * processors)), 1)
+    if symbols <= ALONE_PER_PROCESSOR * processors:
+        return 1
+    return min(math.ceil(symbols / (ACTORS_PER_PROCESSOR * processors)), MAX_PLACES)
 
 
 class Create(Protocol):

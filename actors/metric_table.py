@@ -99,11 +99,11 @@ _ROWS: Final[tuple[tuple[tuple[str, ...], Kind, str, str, str, str], ...]] = (
     ),
     (
         SYMBOL, "counter", "symbol_cpu_seconds_total", "seconds", "cpu_s",
-        "CPU time of the symbol's actor.",
+        "CPU time of the symbol, a part of its actor's.",
     ),
     (
         SYMBOL, "gauge", "symbol_memory_bytes", "bytes", "memory_bytes",
-        "Proportional set size of the symbol's actor.",
+        "Proportional set size of the symbol, a part of its actor's.",
     ),
     (
         EXCHANGE, "counter", "feed_reconnects_total", "connections", "reconnects",

@@ -130,9 +130,9 @@ class Fleet(Section):
     symbol_memory_mb: Positive = 80.0
     """Of its own; an actor that is not forked from a template takes 150."""
     symbols_per_actor: Literal["auto"] | Count = "auto"
-    """How many symbols share a process. `auto`: each has its own; but where one machine is all
-    there is, so many that it has no more than 12 of these processes for each processor."""
-    next_symbol_memory_mb: Positive = 20.0
+    """How many symbols share an actor, which is a process. `auto`: each has its own, unless one
+    machine with more than 12 symbols a processor is all there is: then up to 14 share one."""
+    next_symbol_memory_mb: Positive = 8.0
     """What each further symbol of an actor takes."""
     feed_cpus: Positive = 0.1
     feed_memory_mb: Positive = 250.0
