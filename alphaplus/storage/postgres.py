@@ -59,6 +59,8 @@ SETTINGS: Final = {
     # Rows that only come in are packed and dropped within hours: to vacuum them before is a tenth
     # of the server's work for nothing. What is updated, deleted or old is vacuumed as ever.
     "autovacuum_vacuum_insert_threshold": "-1",
+    # New statistics of what grows by a tenth a minute would take a second of every minute.
+    "autovacuum_naptime": "5min",
     "max_connections": "100",
     "max_locks_per_transaction": "256",  # a scan of all partitions locks each
     "jit": "off",
