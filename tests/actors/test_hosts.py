@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from actors import hosts
-from actors.hosts import PER_PROCESSOR, Hosts, places_on
+from actors.hosts import (
+    ACTORS_PER_PROCESSOR,
+    ALONE_PER_PROCESSOR,
+    MAX_PLACES,
+    Hosts,
+    places_on,
+)
 from actors.room import Demand
 from actors.symbol_handle import OwnedSymbol
 
@@ -92,10 +98,12 @@ def world(monkeypatch: pytest.MonkeyPatch, places: int) -> World:
 @given(st.integers(0, 2000), st.integers(1, 256))
 def test_a_processor_has_no_more_actors_than_it_can_wake(symbols: int, processors: int) -> None:
     places = places_on(symbols, processors)
-    assert places >= 1
-    assert symbols <= places * PER_PROCESSOR * processors
-    if places > 1:
-        assert symbols > (places - 1) * PER_PROCESSOR * processors, "no more share than must"
+    alone = ALONE_PER_PROCESSOR * processors
+    assert (places == 1) == (symbols <= alone)
+    assert places <= MAX_PLACES
+    if 1 < places < MAX_PLACES:
+        actors = ACTORS_PER_PROCESSOR * processors
+        assert (places - 1) * actors < symbols <= places * actors, "no more share than must"
 
 
 async def test_symbols_go_to_the_first_actor_with_a_place(world: World) -> None:
