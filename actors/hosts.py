@@ -44,7 +44,7 @@ class Create(Protocol):
     """Creates an actor for symbols; see `Recruiter.host`."""
 
     def __call__(
-        self, name: str, demand: Demand, *, node: str | None, avoid: Collection[str]
+        self, name: str, demand: Demand, *, places: int, node: str | None, avoid: Collection[str]
     ) -> Any: ...
 
 
@@ -159,7 +159,7 @@ class Hosts:
     def _new_host(self, symbol: str, node: str | None, avoid: Collection[str]) -> Host:
         places = self.places
         name = names.symbol_name(symbol) if places == 1 else self._free_name()
-        actor = self._create(name, self.demand, node=node, avoid=avoid)
+        actor = self._create(name, self.demand, places=places, node=node, avoid=avoid)
         host = self._hosts[name] = Host(name, actor, places, self._stores(self._created))
         self._created += 1
         return host

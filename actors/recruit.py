@@ -33,7 +33,8 @@ from alphaplus.storage.spool_folders import SPOOL, spools_left
 
 NODE_LABEL: Final = "ray.io/node-id"
 SYMBOL_CALLS: Final = 4
-"""A symbol that waits for its rows to be written holds up no question."""
+"""So many calls at once to an actor, and one more for each further symbol: those that all wait for
+their rows to be written hold up neither each other nor a question."""
 PORTFOLIO_CALLS: Final = 4
 """Questions to the portfolio at once, so that a model that is being built holds up no other."""
 
@@ -108,9 +109,11 @@ class Recruiter:
             stores=self._store_for,
         )
 
-    def _host(self, name: str, demand: Demand, *, node: str | None, avoid: Collection[str]) -> Any:
+    def _host(
+        self, name: str, demand: Demand, *, places: int, node: str | None, avoid: Collection[str]
+    ) -> Any:
         options = _options(name, demand)
-        options["max_concurrency"] = SYMBOL_CALLS
+        options["max_concurrency"] = SYMBOL_CALLS + places - 1
         if self._settings.fleet.template:
             options |= template_options()
         if node is not None:

@@ -28,8 +28,11 @@ FIRST, MORE = Demand(cpus=0.1, memory_mb=80), Demand(cpus=0.1, memory_mb=20)
 class Actor:
     """An actor that notes who leaves it, and does so when `may_leave` is set."""
 
-    def __init__(self, name: str, demand: Demand, node: str | None, avoid: Any) -> None:
+    def __init__(
+        self, name: str, demand: Demand, places: int, node: str | None, avoid: Any
+    ) -> None:
         self.name, self.demand, self.node, self.avoid = name, demand, node, tuple(avoid)
+        self.places = places
         self.left: list[str] = []
         self.lives = 1
         self.failure: Exception | None = None
@@ -74,10 +77,12 @@ class World:
     async def restarted(self, handle: Actor) -> None:
         handle.lives += 1
 
-    def _create(self, name: str, demand: Demand, *, node: str | None, avoid: Any) -> Actor:
+    def _create(
+        self, name: str, demand: Demand, *, places: int, node: str | None, avoid: Any
+    ) -> Actor:
         if name in self.alive:
             raise ValueError(f"the name {name} is taken")
-        actor = self.alive[name] = Actor(name, demand, node, avoid)
+        actor = self.alive[name] = Actor(name, demand, places, node, avoid)
         return actor
 
 
@@ -115,6 +120,7 @@ async def test_symbols_go_to_the_first_actor_with_a_place(world: World) -> None:
     assert world.name_of("B") is None
     actor = world.alive["symbols:0"]
     assert (actor.demand.cpus, actor.demand.memory_mb) == pytest.approx((0.3, 120))
+    assert actor.places == 3, "it is made for as many calls at once"
 
 
 @pytest.mark.parametrize("places", [1])
