@@ -64,6 +64,7 @@ class SymbolHost:
         self._store: RowSender | None = None
         self._load = SharedLoad()
         self._load_due = 0
+        self._rest_due = 0  # when it rests at the latest; 0: it rests
         self._patience_ns = min(PATIENCE_NS, int(options.state_interval_ms * 5e5))
         self._poller = select.epoll()
         self._lock = threading.Lock()  # held by whoever uses the symbols
@@ -199,16 +200,20 @@ class SymbolHost:
         now = self._clock()
         dues = [(symbol.due, symbol) for symbol in self._symbols.values()]
         due, symbol = min(dues, key=itemgetter(0), default=(NEVER, None))
-        if symbol is not None and due <= now:
+        is_busy = symbol is not None and due <= now
+        if symbol is not None and is_busy:
             symbol.settle(now)
-            return 0.0
+            self._rest_due = self._rest_due or now + self._patience_ns
+            if now < self._rest_due:
+                return 0.0  # rows wait, to go together; not for ever, where something is always due
+        self._rest_due = 0
         if self._store is not None:
             self._store.pump()
         if now >= self._load_due:
             self._load_due = now + LATENCIES_EVERY_NS
             for symbol, load in self._load.shared(self._symbols.values()):
                 symbol.tell_load({**load, "actor": self._name})
-        if self._unsure:
+        if self._unsure or is_busy:
             return 0.0
         return min(max(due + self._patience_ns - now, 1_000_000), MAX_PAUSE_NS) / 1e9
 

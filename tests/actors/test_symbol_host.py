@@ -14,7 +14,7 @@ import pytest
 
 from actors import names, symbol_host
 from actors.stream_plan import StreamPlan
-from actors.symbol import SymbolOptions
+from actors.symbol import Symbol, SymbolOptions
 from actors.symbol_host import SymbolHost
 from alphaplus.analysis.analyzer import Analyzer
 from alphaplus.analysis.market import Market
@@ -244,6 +244,16 @@ def test_states_rows_and_loads_come_from_each_as_itself(world: World) -> None:
         assert state in world.ends.told[sender]
         assert all(symbol in key for key in world.ends.told[sender]), "nobody tells of another"
         assert f'"actor":"{NAME}"'.encode() in world.ends.loads[sender]
+
+
+def test_rows_and_loads_leave_one_that_always_owes_something(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Symbol, "due", property(lambda _: 0))
+    world.keep(A)
+    world.feeds[A].more(20)
+    world.until(lambda: world.ends.rows[A] > 40)
+    world.until(lambda: names.symbol_name(A) in world.ends.loads)
 
 
 def test_to_keep_what_is_kept_changes_nothing(world: World) -> None:
