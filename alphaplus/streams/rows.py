@@ -66,6 +66,8 @@ these: batches that wait together travel together."""
 _MESSAGE_BATCHES: Final = 64
 _MESSAGE_BYTES: Final = 2**20
 """A message takes no more batches than this, and no further one past so many bytes."""
+_BATCH_BYTES: Final = MAX_MESSAGE_BYTES - 2**18
+"""Of one batch at most: with it go what is said of it, and two names of up to 64 KiB."""
 _CONTROL: Final = struct.Struct("<HBxxxxxQQQ")
 """magic, kind, receiver epoch, sender epoch, floor; then single numbers as int64."""
 _WELCOME: Final = 1
@@ -157,10 +159,10 @@ class RowSender(Closing):
         """
         if len(rows) == 0:
             return True
-        if rows.nbytes > min(MAX_MESSAGE_BYTES, self._max_bytes) or len(rows) > self._max_rows:
+        if rows.nbytes > min(_BATCH_BYTES, self._max_bytes) or len(rows) > self._max_rows:
             raise ValueError(
                 f"Expected a batch within {self._max_rows} rows and "
-                f"{min(MAX_MESSAGE_BYTES, self._max_bytes)} bytes, was {len(rows)} rows and "
+                f"{min(_BATCH_BYTES, self._max_bytes)} bytes, was {len(rows)} rows and "
                 f"{rows.nbytes} bytes; split it."
             )
         with self._lock:

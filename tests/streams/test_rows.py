@@ -8,6 +8,7 @@ import zmq
 
 from alphaplus.errors import StreamClosed
 from alphaplus.streams import Endpoint, RowReceiver, RowSender, rows
+from alphaplus.streams._sockets import MAX_MESSAGE_BYTES
 from tests.streams.helpers import peer, until
 
 ROW = np.dtype([("ts", "<i8"), ("price", "<f8")])
@@ -90,6 +91,16 @@ def test_bytes_are_bounded_too(ipc):
     with pytest.raises(ValueError, match="split it"):
         sender.send("t", some(3, count=6))
     sender.close()
+
+
+def test_a_batch_leaves_room_in_its_message_for_what_is_said_of_it(ipc):
+    full = np.zeros(64, np.dtype((np.void, MAX_MESSAGE_BYTES // 64)))
+    with (
+        RowReceiver(ipc) as receiver,
+        sender_to(receiver, ipc) as sender,
+        pytest.raises(ValueError, match="split it"),
+    ):
+        sender.send("t", full)
 
 
 def test_new_receiver_gets_what_was_not_acknowledged(ipc):
