@@ -103,6 +103,42 @@ def test_a_batch_leaves_room_in_its_message_for_what_is_said_of_it(ipc):
         sender.send("t", full)
 
 
+@pytest.mark.parametrize(("batches", "size", "messages"), [(200, 3, 4), (3, 40_000, 3)])
+def test_batches_that_wait_travel_together_in_their_order(
+    ipc, monkeypatch, batches, size, messages
+):
+    sent, really_send = [], rows.try_send
+
+    def try_send(socket, *parts):
+        if socket.type == zmq.DEALER:  # the receiver answers by the same function
+            sent.append(parts)
+        return really_send(socket, *parts)
+
+    monkeypatch.setattr(rows, "try_send", try_send)
+    with RowReceiver(ipc) as receiver, sender_to(receiver, ipc) as sender:
+        for number in range(batches):
+            assert sender.put("even" if number % 2 else "odd", some(number, size))
+        found = receive(receiver, sender, batches)
+        assert len(sent) == messages
+        assert [batch.number for batch in found] == list(range(1, batches + 1))
+        for number, batch in enumerate(found):
+            assert batch.table == ("even" if number % 2 else "odd")
+            assert np.array_equal(batch.rows(ROW), some(number, size))
+        acknowledge(receiver, sender, found)
+        assert sender.unacked == 0
+
+
+def test_what_one_source_waits_for_is_not_what_another_does(ipc):
+    with RowReceiver(ipc) as receiver, sender_to(receiver, ipc, max_unacked_rows=9) as sender:
+        sender.sharers = 2
+        taken = [sender.put("t", some(number), source="ab"[number % 2]) for number in range(8)]
+        assert taken == [True] * 6 + [False] * 2, "the bound is that of each"
+        acknowledge(receiver, sender, receive(receiver, sender, 6)[::2])
+        assert (sender.unacked_of("a"), sender.unacked_of("b")) == (0, 9)
+        assert sender.wait_drained(60.0, source="a")
+        assert not sender.wait_drained(0.0, source="b")
+
+
 def test_new_receiver_gets_what_was_not_acknowledged(ipc):
     address = ipc.new_address()
     with RowReceiver(ipc, address=address) as receiver:
