@@ -78,7 +78,8 @@ class TierSharing:
         for symbol, member in list(symbols.items()):  # they come and go meanwhile
             if symbol not in self._asked:
                 continue
-            if self._has.get(symbol) == member.life:
+            life = member.life  # there may be a new one when this has its answer
+            if self._has.get(symbol) == life:
                 continue
             try:
                 table = self._book.table(symbol)
@@ -86,4 +87,4 @@ class TierSharing:
                     await member.handle.set_tiers.remote(self._exchange, table)
             except (MissingTier, RayTaskError) as error:  # refused: it says so where it is asked
                 log.warning("tiers of %s: %s", symbol, getattr(error, "cause", error))
-            self._has[symbol] = member.life
+            self._has[symbol] = life

@@ -207,6 +207,27 @@ async def test_tiers_are_handed_to_everyone_once_and_to_new_lives_again():
     assert len(portfolio.told) == 2
 
 
+async def test_a_life_that_begins_while_another_is_told_is_told_too():
+    member = Member(1)
+
+    async def take(exchange, tiers):
+        member.told.append((member.life, tiers))
+        member.life = 2
+
+    member.handle = SimpleNamespace(set_tiers=SimpleNamespace(remote=take))
+    sharing = TierSharing("binance", 100.0)
+    book = TierBook([table()], venue="binance")
+
+    async def ask(_):
+        return book
+
+    symbols = {SYMBOLS[0]: member}
+    await sharing.ask(ask, symbols)
+    for _ in range(3):
+        await sharing.share(Member("board"), symbols)
+    assert [life for life, _ in member.told] == [1, 2]
+
+
 async def test_tiers_are_asked_for_again_once_a_symbol_is_added(monkeypatch):
     monkeypatch.setattr(tier_sharing, "LOOK_EVERY_S", 0.0)
     symbols = {SYMBOLS[1]: Member(1)}
