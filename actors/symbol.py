@@ -108,6 +108,7 @@ class Symbol:
         Symbols with one `flush_with` give their rows to the store at the same moments.
         """
         self.symbol = symbol
+        self._log = logging.LoggerAdapter(log, {"symbol": symbol})
         self.receiver = EventReceiver(transport)
         self._options = options
         self._keys = keys
@@ -180,7 +181,7 @@ class Symbol:
         if self._store is None or self._store.wait_drained(timeout_s, source=self.symbol):
             return
         unacked = self._store.unacked_of(self.symbol)
-        log.error("%s: %d rows were not acknowledged", self.symbol, unacked)
+        self._log.error("%s: %d rows were not acknowledged", self.symbol, unacked)
 
     def close(self) -> None:
         """Give up the address, and what the board was not told."""
@@ -342,7 +343,7 @@ class Symbol:
         venue.rows.add(events)
         venue.risk.add(events)
         if venue.market.needs_resync:
-            log.warning("%s: the book differs from the venue's best prices", self.symbol)
+            self._log.warning("%s: the book differs from the venue's best prices", self.symbol)
             venue.market.audit.reset()
             self._ask_resync(venue)
         venue.latencies.record(events, self._clock())
@@ -359,7 +360,7 @@ class Symbol:
         try:
             names.supervisor().resync.remote(instrument.exchange, instrument.symbol)
         except LookupError as error:
-            log.warning("%s: cannot ask for a snapshot: %s", self.symbol, error)
+            self._log.warning("%s: cannot ask for a snapshot: %s", self.symbol, error)
 
     def _tell_board(self, now: int, *, everything: bool = False) -> None:
         if self._board is None:
@@ -408,7 +409,7 @@ class Symbol:
     def _refuse(self, venue: _Venue, table: str, rows: int) -> None:
         """The store is too far behind and memory is bounded: count, say, and mark the market."""
         if not venue.refused_rows:
-            log.error("%s: the store is behind; rows of %s are lost", self.symbol, table)
+            self._log.error("%s: the store is behind; rows of %s are lost", self.symbol, table)
         venue.refused_rows += rows
         venue.market.dropped += rows
 

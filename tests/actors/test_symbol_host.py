@@ -311,6 +311,17 @@ def test_a_drained_symbol_has_handed_over_every_row_and_its_neighbour_goes_on(
     assert world.host.drain(B, 30.0)["rows_sent"] == world.ends.rows[B]
 
 
+def test_what_a_symbol_logs_is_found_by_its_name(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(world.ends.store, "ack", lambda *_: None)
+    world.keep(A, B)
+    world.until_taken_in()
+    assert world.host.drain(A, 0.0)["rows_unacked"] > 0
+    told = [record for record in caplog.records if record.name == "actors.symbol"]
+    assert [getattr(record, "symbol", None) for record in told] == [A]
+
+
 def test_what_a_symbol_refuses_arrives_as_its_own_sentence(world: World) -> None:
     world.keep(A)
     with pytest.raises(UnknownSymbol, match=f"lists {A}.*was bybit"):
