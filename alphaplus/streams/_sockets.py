@@ -262,12 +262,6 @@ class Receiver(Closing, Generic[Item]):
         """
         return any(not isinstance(source, UnixPull) or source.is_ahead for source in self._sources)
 
-    def has_more(self) -> bool:
-        """Say whether something is there to be received, without waiting."""
-        with self._lock:
-            self._check_open()
-            return self._is_readable()
-
     async def recv_async(self, timeout_s: float | None = None) -> list[Item]:
         """Do as `recv` in an asyncio loop; one coroutine at a time. Cancelling loses nothing."""
         try:
