@@ -210,7 +210,7 @@ MARKET: Final = (
             (_of_symbol("symbol_cpu_seconds_total"), "cores {{symbol}}"),
             ('ray_alphaplus_symbol_memory_bytes{symbol=~"$symbol"} / 1e9', "GB {{symbol}}"),
         ),
-        help="Of the symbol's actor.",
+        help="Of the symbol; a part of its actor's where several share one.",
     ),
 )  # fmt: skip
 
