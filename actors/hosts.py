@@ -59,7 +59,7 @@ class Host:
     """The name of the store that takes its rows."""
     symbols: set[str] = field(default_factory=set)
     node: str = ""
-    """Ray's id of its node, empty until that is known."""
+    """Ray's id of its node; until that is known that which it is meant for, empty if any."""
     is_shunned: bool = False
     """Whether nobody new comes: its node is refused, or it is dead for good."""
 
@@ -160,7 +160,8 @@ class Hosts:
         places = self.places
         name = names.symbol_name(symbol) if places == 1 else self._free_name()
         actor = self._create(name, self.demand, places=places, node=node, avoid=avoid)
-        host = self._hosts[name] = Host(name, actor, places, self._stores(self._created))
+        store = self._stores(self._created)
+        host = self._hosts[name] = Host(name, actor, places, store, node=node or "")
         self._created += 1
         return host
 

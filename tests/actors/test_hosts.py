@@ -156,6 +156,15 @@ async def test_who_wants_a_node_or_none_of_some_shares_only_where_that_is_so(
     assert (elsewhere.name, elsewhere.avoid) == ("symbols:2", ("n1", "n2"))
 
 
+async def test_those_that_move_to_a_node_together_share_an_actor_before_it_lives(
+    world: World,
+) -> None:
+    (first, second) = world.recruit("A", "B", node="n1")
+    assert (first, first.node) == (second, "n1")
+    world.made.is_at("A", "n2")  # there was no room any more
+    assert world.recruit("C", node="n1") != [first]
+
+
 async def test_an_actor_on_a_refused_node_gets_nobody_new(world: World) -> None:
     world.recruit("A")
     world.made.is_at("A", "n1")
