@@ -124,7 +124,7 @@ class Symbol:
 
     @property
     def due(self) -> int:
-        """When `settle` is to be called at the latest, ns since 1970 UTC."""
+        """From when on `settle` has something to do, ns since 1970 UTC."""
         return min(self._states_due, self._rows_due)
 
     def ready(self) -> Endpoint:
