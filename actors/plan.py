@@ -1,8 +1,8 @@
 """What has to be done so that the symbols that are watched become those that are wanted.
 
 Plain functions of what is wanted and what is; the supervisor carries out what they return
-(`actors/reconcile.py`), looks again, and so on. A symbol has at most one seat, and a seat is
-given up only when its actor is dead: whoever is to begin anew waits for that.
+(`actors/reconcile.py`), looks again, and so on. A symbol has at most one seat, and a seat is given
+up only when its actor is dead, or keeps it no longer: whoever is to begin anew waits for that.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,21 +22,21 @@ class Phase(StrEnum):
     FAILED = "failed"
     """Its actor could not start; it is tried again."""
     LEAVING = "leaving"
-    """Its rows are written and its actor ends."""
+    """Its rows are written, and its actor ends or gives it up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Symbols whose actors are to be created, and those whose actors are to end."""
+    """Symbols that are to get an owner, and those whose owner is to end."""
 
     recruit: tuple[str, ...] = ()
     dismiss: tuple[str, ...] = ()
 
 
 def plan(wanted: Collection[str], seats: Mapping[str, Phase], *, wave: int) -> Plan:
-    """Return the next actions; `wanted` is in the order in which actors start.
+    """Return the next actions; `wanted` is in the order in which symbols start.
 
-    At most `wave` actors start at once, and the very first one alone, since it fills the caches
+    At most `wave` symbols start at once, and the very first one alone, since it fills the caches
     that the others then find. Those that wait for a node do not count.
     """
     dismiss = tuple(

@@ -1,8 +1,9 @@
 """Makes the symbols that are watched those that are wanted, one small step after another.
 
-Each symbol has at most one seat, and with it at most one owner: an actor that was created for the
-seat, whose name nobody else can have, and which writes only after it was joined here. A seat is
-given up when the actor has handed over its rows and is dead, so a successor begins after that.
+Each symbol has at most one seat, and with it at most one owner: a place in an actor whose name
+nobody else can have, and which writes for the symbol only after it was joined here. A seat is given
+up when the rows are handed over and the actor is dead, or keeps the symbol no longer
+(`actors/hosts.py`), so a successor begins after that.
 Whatever cannot be done now (no node with room, a store that is away) holds up nobody else.
 """
 
@@ -42,7 +43,7 @@ RETRY_S: Final = 5.0
 
 @dataclass(slots=True)
 class Seat:
-    """The one place of a symbol, and the actor that has it."""
+    """The one place of a symbol, and the actor that keeps it, maybe with others."""
 
     phase: Phase
     member: Member
@@ -74,7 +75,7 @@ class Reconciler:
     ) -> None:
         """`on_running` hears of each symbol whose feed has been told to send."""
         self.left: list[dict[str, Any]] = []
-        """Last reports of the actors that were dismissed."""
+        """Last reports of the symbols that were dismissed."""
         self._settings = settings
         self._fleet = fleet
         self._recruiter = recruiter
@@ -142,7 +143,7 @@ class Reconciler:
         task.add_done_callback(self._checks.discard)
 
     def leave(self, symbols: Iterable[str]) -> None:
-        """Begin to end the actors of symbols at once, whatever is wanted in the next moment."""
+        """Begin to end the owners of symbols at once, whatever is wanted in the next moment."""
         for symbol in symbols:
             seat = self._seats.get(symbol)
             if seat is not None and seat.phase is not Phase.LEAVING:
@@ -398,7 +399,7 @@ class Reconciler:
         return bool(stats["stale_symbols"] == 0)
 
     def dismiss(self, symbol: str) -> None:
-        """Begin to end a symbol's actor; its seat is free when the actor is dead."""
+        """Begin to end a symbol's owner; its seat is free when that is no more."""
         seat = self._seats[symbol]
         before = seat.task
         seat.enter(Phase.LEAVING)
