@@ -24,16 +24,23 @@ _ASK: Final = (
 )
 
 
-def demands(fleet: Fleet) -> dict[str, Offer]:
-    """Return what one actor of each role asks for, by the role's name in the settings."""
+def demands(fleet: Fleet) -> Mapping[str, Offer]:
+    """Return what one actor of each role asks for, by the role's name in the settings.
+
+    One of symbols asks for as many as `symbols_per_actor` says, or for one.
+    """
     roles = [name.removesuffix("_cpus") for name in Fleet.model_fields if name.endswith("_cpus")]
-    return {
+    found = {
         role: {
             "CPU": getattr(fleet, f"{role}_cpus"),
             "memory": getattr(fleet, f"{role}_memory_mb") * 1e6,
         }
         for role in roles
     }
+    others = 0 if fleet.symbols_per_actor == "auto" else fleet.symbols_per_actor - 1
+    found["symbol"]["CPU"] += fleet.symbol_cpus * others
+    found["symbol"]["memory"] += fleet.next_symbol_memory_mb * 1e6 * others
+    return found
 
 
 def processors_to_tell(settings: Settings, cpus: int) -> int:

@@ -18,6 +18,14 @@ def test_every_role_asks_for_both() -> None:
     assert found["symbol"] == {"CPU": 0.05, "memory": 130e6}
 
 
+def test_an_actor_of_several_symbols_asks_for_all_of_them() -> None:
+    fleet = Fleet(symbols_per_actor=5, symbol_cpus=1, symbol_memory_mb=80, next_symbol_memory_mb=8)
+    assert demands(fleet)["symbol"] == {"CPU": 5, "memory": 112e6}
+    assert misfits(fleet, {"worker": {"CPU": 4.0, "memory": 11e9}}) == [
+        "a symbol asks for 5 CPU and 112 MB"
+    ]
+
+
 @pytest.mark.parametrize(("symbols", "told"), [(10, 2), (50, 2), (100, 4), (200, 5)])
 def test_one_machine_has_room_for_every_fleet_that_is_asked_of_it(symbols: int, told: int) -> None:
     settings = load_settings(None, {"venue": {"symbols": symbols}}, {})
