@@ -11,8 +11,9 @@ import select
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import ray
 
@@ -30,6 +31,8 @@ from alphaplus.storage._event_kernels import warm_event_kernels
 from alphaplus.streams import Endpoint, RowSender
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 PATIENCE_NS: Final = 100_000_000
 """So long what is due to others waits for the next events, whose wake-up it shares."""
@@ -136,11 +139,14 @@ class SymbolHost:
     def leave(self, symbol: str) -> None:
         """Keep a symbol no longer; what it has not handed over is lost."""
         with self._entering, self._lock:
-            kept = self._symbols.pop(symbol, None)
-            self._share_store()
-            if kept is not None:
-                self._stop_receiving(kept)
-                kept.close()
+            self._drop(symbol)
+
+    def _drop(self, symbol: str) -> None:
+        kept = self._symbols.pop(symbol, None)
+        self._share_store()
+        if kept is not None:
+            self._stop_receiving(kept)
+            kept.close()
 
     def _send_rows_to(self, store: Endpoint) -> None:
         """All symbols have one sender, so that their rows travel together."""
@@ -188,8 +194,22 @@ class SymbolHost:
         """Apply what is there for those that are ready, or may be without being known to."""
         asked = {self._receiving[each] for each in ready if each in self._receiving} | self._unsure
         self._unsure = {
-            symbol for symbol in asked if symbol.receive() and symbol.receiver.may_hide_more
+            symbol
+            for symbol in asked
+            if self._tried(symbol, symbol.receive) and symbol.receiver.may_hide_more
         }
+
+    def _tried(self, symbol: Symbol, work: Callable[[], Answer]) -> Answer | None:
+        """Do what only one symbol needs; where it fails that one begins anew, and no neighbour.
+
+        It falls silent, so the supervisor has it kept again, and its feeds send fresh snapshots.
+        """
+        try:
+            return work()
+        except Exception:
+            log.exception("%s: %s failed and begins anew", self._name, symbol.symbol)
+            self._drop(symbol.symbol)
+            return None
 
     def _settle(self) -> float:
         """Do one thing that is due; returns how long to wait for events before the next.
@@ -202,7 +222,7 @@ class SymbolHost:
         due, symbol = min(dues, key=itemgetter(0), default=(NEVER, None))
         is_busy = symbol is not None and due <= now
         if symbol is not None and is_busy:
-            symbol.settle(now)
+            self._tried(symbol, partial(symbol.settle, now))
             self._rest_due = self._rest_due or now + self._patience_ns
             if now < self._rest_due:
                 return 0.0  # rows wait, to go together; not for ever, where something is always due

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -309,6 +310,32 @@ def test_a_drained_symbol_has_handed_over_every_row_and_its_neighbour_goes_on(
     world.feeds[B].more(200)
     world.assert_books_are_those_of_twins()
     assert world.host.drain(B, 30.0)["rows_sent"] == world.ends.rows[B]
+
+
+@pytest.mark.parametrize("work", ["receive", "settle"])
+def test_one_that_fails_begins_anew_and_its_neighbour_does_not_notice(
+    world: World, caplog: pytest.LogCaptureFixture, work: str
+) -> None:
+    (former, _) = world.keep(A, B)
+    for feed in world.feeds.values():
+        feed.more(20)
+    world.until_taken_in()
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("of a test")
+
+    setattr(world.host._symbols[A], work, fail)
+    world.feeds[A].more(1)
+    world.until(lambda: A not in world.host._symbols)
+    assert "AAA-USDT-PERP failed and begins anew" in caplog.text
+    with pytest.raises(SymbolNotKept):
+        world.host.ask(A, "summary")
+    world.feeds[B].more(20)
+    world.until(lambda: world.sequence(B) == world.feeds[B].sequence)
+    assert world.keep(A) != [former]
+    for feed in world.feeds.values():
+        feed.more(20)
+    world.assert_books_are_those_of_twins()
 
 
 def test_what_a_symbol_logs_is_found_by_its_name(
