@@ -25,8 +25,8 @@ from benchmarks.scale.ray_calls import calls_per_s, finished_calls, read_calls
 @pytest.mark.parametrize(
     ("title", "role"),
     [
-        ("ray::Symbol.report", "symbols"),
-        ("ray::symbol:BTC-USDT-PERP:Symbol.__init__", "symbols"),
+        ("ray::SymbolHost.report", "symbols"),
+        ("ray::symbols:0:SymbolHost.__init__", "symbols"),
         ("ray::PortfolioRisk", "portfolio"),
         ("ray::SERVE_REPLICA::api#Api#x:ServeReplica:api:Api.__init__", "serve"),
         ("ray::ServeController.listen_for_change", "serve"),

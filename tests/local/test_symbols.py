@@ -19,7 +19,7 @@ BTC, DOGE = "BTC-USDT-PERP", "DOGE-USDT-PERP"
 
 def place(symbol: str, state: str, detail: str = "") -> dict[str, Any]:
     feed = "feed:binance:0" if state == "running" else None
-    where = {"symbol": symbol, "exchange": "binance"}
+    where = {"symbol": symbol, "exchange": "binance", "actor": f"symbol:{symbol}"}
     return {**where, "state": state, "detail": detail, "feed": feed}
 
 
