@@ -141,7 +141,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--capture", type=Path, default=data / CAPTURE)
     parser.add_argument("--symbols", type=int, default=40)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each saturated part")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each saturated part")
     parser.add_argument(
         "--base", type=float, default=BASE_PER_S, help="messages/s about the burst, all symbols"
     )
