@@ -1,6 +1,6 @@
 """How much a fleet takes, and how soon it is calm again after a burst.
 
-    python -m benchmarks.saturation --json [--capture FILE] [--symbols 40] [--seconds 10]
+    python -m benchmarks.saturation --json [--capture FILE] [--symbols 40] [--seconds 5]
         [--parts one_level,recorded,burst] [--base 250]
 
 The local venue, Ray, the database and the fleet share this machine. The venue plays a recording
