@@ -6,7 +6,6 @@ they were when Ray starts an actor again. Symbols, and feeds of an exchange, go 
 """
 
 import ipaddress
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,8 +76,3 @@ def check_database(dsn: str | None, nodes: Iterable[Mapping[str, Any]]) -> None:
 def is_one_machine() -> bool:
     """Say whether the cluster is this machine and can be no more: Ray listens on loopback."""
     return len(living_nodes()) < 2 and is_loopback(this_address())
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

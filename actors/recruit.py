@@ -15,7 +15,7 @@ from actors.feed import FeedActor
 from actors.feed_options import FeedOptions
 from actors.hosts import Hosts, places_on
 from actors.members import FeedMember, Member
-from actors.node import is_here_only, is_one_machine, processors, stay_here
+from actors.node import is_here_only, is_one_machine, stay_here
 from actors.portfolio import PortfolioRiskActor
 from actors.room import Demand
 from actors.store import StoreActor
@@ -29,6 +29,7 @@ from alphaplus.instruments import Instrument
 from alphaplus.leverage.dynamic_leverage import LeverageParameters
 from alphaplus.portfolio.advice import AdviceSettings
 from alphaplus.portfolio.desk_settings import DeskSettings
+from alphaplus.processors import processors
 from alphaplus.storage.spool_folders import SPOOL, spools_left
 
 NODE_LABEL: Final = "ray.io/node-id"

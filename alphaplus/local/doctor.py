@@ -19,6 +19,7 @@ from alphaplus.jit import cache_dir
 from alphaplus.local.demands import Offer, misfits, node_types, running_nodes
 from alphaplus.local.ports import require_free
 from alphaplus.local.up import repository_root
+from alphaplus.processors import processors
 from alphaplus.storage.binaries import find_binaries
 from alphaplus.storage.check import check_storage
 from alphaplus.storage.connection import describe
@@ -129,7 +130,7 @@ def _memory(_: Settings) -> Iterator[Finding]:
 
 def _nodes(settings: Settings) -> Iterator[Finding]:
     """Look whether every actor fits on this machine, or on a node of each cluster that is said."""
-    here = {"CPU": float(os.cpu_count() or 1), "memory": float(psutil.virtual_memory().total)}
+    here = {"CPU": float(processors()), "memory": float(psutil.virtual_memory().total)}
     offers: list[tuple[str, Callable[[], Mapping[str, Offer]]]] = []
     if os.environ.get("RAY_ADDRESS"):
         offers.append(("nodes (running)", running_nodes))

@@ -7,7 +7,6 @@ the way up takes the same way down.
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from alphaplus.local.demands import processors_to_tell
 from alphaplus.local.ports import require_free
 from alphaplus.local.ray_head import OVER, RayHead, ray_environment
 from alphaplus.local.table import LiveView
+from alphaplus.processors import processors
 
 JOB: Final = "stream-main"
 JOBS: Final = 10
@@ -70,7 +70,7 @@ def up(settings: Settings, *, duration_s: float | None) -> dict[str, Any]:
                 **settings_environment(settings),
                 "RAY_JOB_STOP_WAIT_TIME_S": str(int(settings.fleet.longest_drain_s) + 15),
             },
-            cpus=processors_to_tell(settings, os.cpu_count() or 1),
+            cpus=processors_to_tell(settings, processors()),
         )
         return _Run(settings, head, root, folder).go(duration_s)
 

@@ -1,11 +1,9 @@
 """Who stays where, and what a cluster of several machines needs."""
 
-import os
-
 import pytest
 
 from actors import node
-from actors.node import check_database, is_here_only, is_loopback, is_one_machine, processors
+from actors.node import check_database, is_here_only, is_loopback, is_one_machine
 from alphaplus.errors import ConfigError
 
 NODES = [{"NodeManagerAddress": f"10.0.0.{number}"} for number in (1, 2, 3)]
@@ -45,13 +43,3 @@ def test_a_ray_on_loopback_can_be_no_more_than_this_machine(
     monkeypatch.setattr(node, "this_address", lambda: address)
     monkeypatch.setattr(node, "living_nodes", lambda: NODES[:nodes])
     assert is_one_machine() is is_one
-
-
-def test_a_process_that_is_held_to_some_processors_counts_those(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    assert processors() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert processors() == 64
