@@ -106,6 +106,10 @@ _ROWS: Final[tuple[tuple[tuple[str, ...], Kind, str, str, str, str], ...]] = (
         "Proportional set size of the symbol, a part of its actor's.",
     ),
     (
+        SYMBOL, "gauge", "symbol_memory_ratio", "1", "memory_ratio",
+        "Memory of the symbol's actor, as a part of what that asked a node for.",
+    ),
+    (
         EXCHANGE, "counter", "feed_reconnects_total", "connections", "reconnects",
         "Connections to the exchange that were opened again.",
     ),

@@ -122,7 +122,10 @@ class Recruiter:
         elif avoid:
             options["label_selector"] = _none_of(avoid)
         return SymbolActor.options(**options).remote(
-            name, _symbol_options(self._settings), self._transport
+            name,
+            _symbol_options(self._settings),
+            self._transport,
+            asked_bytes=options["memory"],
         )
 
     def _store(self, shard: int) -> Member:

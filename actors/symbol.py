@@ -101,11 +101,13 @@ class Symbol:
         *,
         keys: StreamKeys | None = None,
         flush_with: str = "",
+        ask_resync: Callable[[str, str], None],
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         """Bind to a fresh address of `transport`; `keys` are the fleet's, if it has any.
 
         Symbols with one `flush_with` give their rows to the store at the same moments.
+        `ask_resync` asks for a snapshot of an exchange's book of a symbol, and does not wait.
         """
         self.symbol = symbol
         self._log = logging.LoggerAdapter(log, {"symbol": symbol})
@@ -113,6 +115,7 @@ class Symbol:
         self._options = options
         self._keys = keys
         self._flush_with = flush_with
+        self._request_resync = ask_resync
         self._clock = clock
         self._venues = {item.exchange: self._venue(item) for item in instruments}
         self._board: LatestSender | None = None
@@ -356,11 +359,7 @@ class Symbol:
         if now < venue.asked_resync + 1_000_000_000:
             return
         venue.asked_resync = now
-        instrument = venue.market.instrument
-        try:
-            names.supervisor().resync.remote(instrument.exchange, instrument.symbol)
-        except LookupError as error:
-            self._log.warning("%s: cannot ask for a snapshot: %s", self.symbol, error)
+        self._request_resync(venue.market.instrument.exchange, self.symbol)
 
     def _tell_board(self, now: int, *, everything: bool = False) -> None:
         if self._board is None:

@@ -19,6 +19,7 @@ import ray
 
 from actors.environment import set_up_actor_logging
 from actors.node import this_node
+from actors.resync import Resyncs
 from actors.shared_load import SharedLoad
 from actors.stream_plan import StreamPlan
 from actors.symbol import LATENCIES_EVERY_NS, Symbol, SymbolOptions
@@ -48,9 +49,11 @@ class SymbolHost:
         name: str,
         options: SymbolOptions,
         streams: StreamPlan,
+        *,
+        asked_bytes: int | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`name` is that of the actor."""
+        """`name` is that of the actor, `asked_bytes` the memory that it asked a node for."""
         set_up_actor_logging(options.log_level, actor=name)
         self._name = name
         self._options = options
@@ -65,7 +68,8 @@ class SymbolHost:
         self._receiving: dict[int, Symbol] = {}  # by the descriptors that tell of its events
         self._unsure: set[Symbol] = set()  # may have more events that no descriptor tells of
         self._store: RowSender | None = None
-        self._load = SharedLoad()
+        self._resyncs = Resyncs()
+        self._load = SharedLoad(asked_bytes=asked_bytes)
         self._load_due = 0
         self._rest_due = 0  # when it rests at the latest; 0: it rests
         self._patience_ns = min(PATIENCE_NS, int(options.state_interval_ms * 5e5))
@@ -90,6 +94,7 @@ class SymbolHost:
                     self._transport,
                     keys=self._keys,
                     flush_with=self._name,
+                    ask_resync=self._resyncs.ask,
                     clock=self._clock,
                 )
                 with self._lock:

@@ -119,7 +119,13 @@ FLEET: Final = (
             ("sum(ray_alphaplus_symbol_memory_bytes)", "all"),
             ("max(ray_alphaplus_symbol_memory_bytes)", "the largest"),
         ),
-        help="Proportional set size; fleet.symbol_memory_mb is what each asks the cluster for.",
+        help="Proportional set size, of an actor that several share a part.",
+    ),
+    Panel(
+        title="Memory of symbols' actors beside what they asked for",
+        unit="percentunit",
+        queries=(("max(ray_alphaplus_symbol_memory_ratio)", "the largest"),),
+        help="Above 100 % nodes may be overfilled: raise fleet.symbol_memory_mb.",
     ),
     Panel(
         title="Audit",

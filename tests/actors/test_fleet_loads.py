@@ -16,6 +16,7 @@ def load(second: float, *, cpu_s: float = 0.0, messages: int = 0, **more):
         "pid": 7,
         "cpu_s": cpu_s,
         "memory_bytes": 90_000_000,
+        "memory_ratio": 1.1,
         "batches": 0,
         "events": 0,
         "apply_s": 0.0,

@@ -18,8 +18,7 @@ def test_all_symbols_of_an_actor_may_wait_for_their_rows_and_it_still_answers(
     created: list[dict[str, Any]] = []
 
     def options(**given: Any) -> Any:
-        created.append(given)
-        return SimpleNamespace(remote=lambda *_: None)
+        return SimpleNamespace(remote=lambda *_, **more: created.append({**given, **more}))
 
     monkeypatch.setattr(recruit, "SymbolActor", SimpleNamespace(options=options))
     monkeypatch.setattr(recruit, "is_one_machine", lambda: True)
@@ -29,3 +28,4 @@ def test_all_symbols_of_an_actor_may_wait_for_their_rows_and_it_still_answers(
     hosts.recruit("BTC-USDT-PERP", [])
     (made,) = created
     assert made["max_concurrency"] > symbols_per_actor + 1
+    assert made["asked_bytes"] == made["memory"]

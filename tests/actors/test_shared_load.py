@@ -38,8 +38,8 @@ def test_processor_time_goes_by_work_and_memory_in_equal_parts() -> None:
     busy, calm = Worker(900), Worker(100)
     process.cpu_s = 10.0
     assert share(load, busy, calm) == [
-        {"pid": 7, "cpu_s": pytest.approx(9.0), "memory_bytes": 150},
-        {"pid": 7, "cpu_s": pytest.approx(1.0), "memory_bytes": 150},
+        {"pid": 7, "cpu_s": pytest.approx(9.0), "memory_bytes": 150, "memory_ratio": None},
+        {"pid": 7, "cpu_s": pytest.approx(1.0), "memory_bytes": 150, "memory_ratio": None},
     ]
     calm.worked_ns += 50
     process.cpu_s = 12.0
@@ -58,6 +58,14 @@ def test_memory_that_is_not_told_is_unknown_for_all() -> None:
     process.memory_bytes = None
     found = share(SharedLoad(process), Worker(), Worker())  # type: ignore[arg-type]
     assert [told["memory_bytes"] for told in found] == [None, None]
+
+
+def test_each_tells_what_part_of_the_memory_that_was_asked_for_is_taken_in_all() -> None:
+    process = Process()
+    load = SharedLoad(process, asked_bytes=120)  # type: ignore[arg-type]
+    assert [told["memory_ratio"] for told in share(load, Worker(), Worker())] == [2.5, 2.5]
+    process.memory_bytes = None
+    assert [told["memory_ratio"] for told in share(load, Worker())] == [None]
 
 
 def test_with_nobody_there_nothing_is_told_and_nothing_is_lost() -> None:
