@@ -1,6 +1,7 @@
 """Kill, drop, reorder, corrupt and stall by a seed, then compare everything.
 
-    python -m benchmarks.chaos --seed 1 --json [--duration 120] [--symbols 6] [--capture FILE]
+    python -m benchmarks.chaos --seed 1 --json [--duration 120] [--symbols 6] [--per-actor 3]
+        [--capture FILE]
 
 Runs the whole system on a recording (`--capture`, default the USD-M recording of ALPHAPLUS_DATA;
 `--generated` for an invented market) in folders and on ports of its own. For `--duration` seconds
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--duration", type=float, default=120.0, help="seconds of chaos")
     parser.add_argument("--symbols", type=int, default=6)
+    parser.add_argument("--per-actor", type=int, default=1, help="symbols that share an actor")
     parser.add_argument("--capture", type=Path, default=data / CAPTURE)
     parser.add_argument("--generated", action="store_true", help="an invented market")
     options = parser.parse_args()

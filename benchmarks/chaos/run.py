@@ -255,11 +255,12 @@ async def listed_instruments(url: str) -> dict[str, Instrument]:
         await client.close()
 
 
-def chaos_settings(folder: Path, venue_url: str, symbols: int) -> Settings:
+def chaos_settings(folder: Path, venue_url: str, symbols: int, per_actor: int = 1) -> Settings:
     """Return the settings of the system: its own folders, all rows logged as accepted."""
     return load_settings(
         flags={
             "feeds": {"url": venue_url, "symbols_per_feed": PER_FEED, "silent_after_s": 5.0},
+            "fleet": {"symbols_per_actor": per_actor},
             "venue": {"symbols": symbols},
             "storage": {"data_dir": folder / "data", "accepted_log": folder / "accepted"},
             "risk": {"history_days": 0},
@@ -279,7 +280,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     try:
         with VenueProcess(arguments) as venue:
-            settings = chaos_settings(folder, venue.url, options.symbols)
+            settings = chaos_settings(folder, venue.url, options.symbols, options.per_actor)
             system = System(settings, folder)
             with stopped_afterwards(system):
                 chaos = Chaos(options, system, venue)
@@ -303,6 +304,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "benchmark": "chaos",
         "seed": options.seed,
         "symbols": options.symbols,
+        "per_actor": options.per_actor,
         "seconds": round(time.monotonic() - began, 1),
         **found,
         **figures,
