@@ -90,6 +90,7 @@ class Hosts:
         self._stores = stores
         self._created = 0
         self._hosts: dict[str, Host] = {}
+        self._kept_by: dict[str, Host] = {}
 
     @property
     def places(self) -> int:
@@ -117,11 +118,12 @@ class Hosts:
         taking = (host for host in self._hosts.values() if host.takes(node, avoid))
         host = next(taking, None) or self._new_host(symbol, node, avoid)
         host.symbols.add(symbol)
+        self._kept_by[symbol] = host
         return Member(OwnedSymbol(host.actor, symbol, instruments), store=host.store)
 
     def find(self, symbol: str) -> Host | None:
         """Return the actor where a symbol has its place."""
-        return next((host for host in self._hosts.values() if symbol in host.symbols), None)
+        return self._kept_by.get(symbol)
 
     def is_at(self, symbol: str, node: str) -> None:
         """Remember the node of the actor of a symbol."""
@@ -152,6 +154,8 @@ class Hosts:
         if len(host.symbols) > 1:
             await _given_up(host, symbol)
         host.symbols.discard(symbol)
+        if self._kept_by.get(symbol) is host:
+            del self._kept_by[symbol]
         if not host.symbols and self._hosts.get(host.name) is host:  # others left meanwhile
             del self._hosts[host.name]
             await killed(host.actor, host.name)

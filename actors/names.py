@@ -41,14 +41,13 @@ def store_name(shard: int) -> str:
 
 
 def symbol(name: str) -> SymbolHandle:
-    """Find the actor that keeps a symbol; raises LookupError where there is none.
+    """Find the actor that keeps a symbol; asks the supervisor, as it alone knows.
 
-    The supervisor is asked, as it alone knows; raises what Ray raises where it does not answer.
+    Raises LookupError while it, or the actor, is not there; and RayError where no answer comes, or
+    it says that nobody is to keep the symbol (UnknownSymbol) or nobody does yet (SymbolNotKept).
     """
-    asked: Any = ray.get(supervisor().actor_of.remote(name), timeout=FIND_WITHIN_S)
-    if asked is None:
-        raise LookupError(f"No actor keeps {name}.")
-    return SymbolHandle(_find(asked), name)
+    actor: Any = ray.get(supervisor().actor_of.remote(name), timeout=FIND_WITHIN_S)
+    return SymbolHandle(_find(actor), name)
 
 
 def portfolio() -> ActorHandle[Any]:

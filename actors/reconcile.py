@@ -28,7 +28,7 @@ from actors.recruit import Recruiter
 from actors.repair import Repairs
 from actors.room import Offer, free_resources, is_placed, shortage
 from alphaplus.config import Settings
-from alphaplus.errors import FleetConflict
+from alphaplus.errors import FleetConflict, SymbolNotKept, UnknownSymbol
 from alphaplus.instruments import Instrument
 
 log = logging.getLogger(__name__)
@@ -178,10 +178,17 @@ class Reconciler:
             for task in late:
                 task.cancel()
 
-    def actor_of(self, symbol: str) -> str | None:
-        """Return the name of the actor in which a symbol has its place."""
+    def actor_of(self, symbol: str) -> str:
+        """Return the name of the actor in which a symbol has its place.
+
+        Raises UnknownSymbol if it is not to have one, SymbolNotKept while it has none.
+        """
         host = self._hosts.find(symbol)
-        return None if host is None else host.name
+        if host is not None:
+            return host.name
+        if symbol in self._wanted():
+            raise SymbolNotKept(f"{symbol} waits for an actor: {self.state(symbol)['detail']}.")
+        raise UnknownSymbol(f"Expected a symbol that is watched, was {symbol}.")
 
     def states(self) -> list[dict[str, Any]]:
         """Say of each symbol that is wanted, or is leaving, where it stands."""
@@ -191,7 +198,7 @@ class Reconciler:
 
     def state(self, symbol: str) -> dict[str, Any]:
         """Say where one symbol stands: `symbol`, `state`, `detail`, `actor` and `feed`."""
-        seat = self._seats.get(symbol)
+        seat, host = self._seats.get(symbol), self._hosts.find(symbol)
         if seat is None:
             state, detail = Phase.PENDING, "others start before it"
         elif seat.phase is Phase.LEAVING and symbol in self._wanted():
@@ -207,7 +214,7 @@ class Reconciler:
             "exchange": self._settings.feeds.exchange,
             "state": str(state),
             "detail": detail,
-            "actor": self.actor_of(symbol),
+            "actor": None if host is None else host.name,
             "feed": self._fleet.feed_of(symbol),
         }
 
@@ -272,12 +279,13 @@ class Reconciler:
             member = self._hosts.recruit(
                 symbol,
                 [instrument],
-                node=self._targets.pop(symbol, None),
+                node=self._targets.get(symbol),
                 avoid=self.inspection.refused,
             )
         except ValueError as error:  # the name is taken: its last owner is not quite gone
             log.warning("%s cannot start yet: %s", symbol, error)
             return
+        self._targets.pop(symbol, None)
         seat = self._seats[symbol] = Seat(Phase.STARTING, member, time.monotonic())
         seat.task = self._begin(self._hired(symbol, instrument, seat), f"hire {symbol}")
 

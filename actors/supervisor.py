@@ -32,7 +32,7 @@ from actors.repair import SILENT_AFTER_S, Repairs
 from actors.tier_sharing import TierSharing
 from actors.watchlist import Watchlist
 from alphaplus.config import Settings
-from alphaplus.errors import AlphaPlusError, FleetConflict, StorageError
+from alphaplus.errors import AlphaPlusError, FleetConflict, StorageError, SymbolNotKept
 from alphaplus.instruments import Instrument
 
 log = logging.getLogger(__name__)
@@ -126,9 +126,14 @@ class Supervisor:
         """Say how far the start has come."""
         return self._progress
 
-    async def actor_of(self, symbol: str) -> str | None:
-        """Return the name of the actor that keeps a symbol, None if none is to."""
-        return None if self._reconciler is None else self._reconciler.actor_of(symbol)
+    async def actor_of(self, symbol: str) -> str:
+        """Return the name of the actor that keeps a symbol.
+
+        Raises UnknownSymbol if none is to, SymbolNotKept while none does.
+        """
+        if self._reconciler is None:
+            raise SymbolNotKept(f"The fleet, which may keep {symbol}, is {self._progress}.")
+        return self._reconciler.actor_of(symbol)
 
     async def database(self) -> str:
         """Return the DSN of the database that the fleet writes to."""

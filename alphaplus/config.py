@@ -175,8 +175,8 @@ class Streams(Section):
     max_backlog_events: Count = 200_000
     """Events kept for a busy receiver; past it they are dropped and the book resynchronised."""
     max_unacked_rows: Annotated[int, Field(ge=50_000)] = 500_000
-    """Rows that each symbol keeps until the store has accepted them; past it new ones are refused,
-    counted as dropped and logged."""
+    """Rows that each actor of symbols keeps until the store has accepted them; past it new ones are
+    refused, counted as dropped and logged."""
     max_unacked_mb: Annotated[float, Field(ge=8, allow_inf_nan=False)] = 64.0
     """The same in megabytes."""
 

@@ -8,6 +8,7 @@ AlphaPlusError
 │   ├── SequenceGap      an update is missing
 │   ├── FeedDisconnected the connection to the venue is gone
 │   └── UnknownSymbol    the venue, or the fleet, has no such symbol
+├── SymbolNotKept        nobody keeps the symbol yet, or its actor no longer does
 ├── FleetConflict        the fleet, as it is now, cannot do what it is told
 ├── UnknownMeasure       the measure is not among those that are taken
 ├── StreamClosed         a stream between processes is gone
@@ -72,7 +73,7 @@ class UnknownSymbol(FeedError):
 
 
 class SymbolNotKept(AlphaPlusError):
-    """An actor does not keep a symbol: it has just begun anew, or the symbol has moved."""
+    """Nobody keeps a symbol for the moment: its actor has begun anew, or it is being placed."""
 
 
 class FleetConflict(AlphaPlusError):

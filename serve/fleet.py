@@ -16,7 +16,7 @@ from ray.exceptions import (
 
 from actors import names
 from actors.symbol_handle import SymbolHandle
-from alphaplus.errors import AlphaPlusError, SymbolNotKept, UnknownSymbol
+from alphaplus.errors import AlphaPlusError, SymbolNotKept
 from serve.deps import FleetUnavailable, Record
 
 if TYPE_CHECKING:
@@ -180,7 +180,10 @@ class RayFleet:
                 names.symbol_name(symbol), lambda: names.symbol(symbol), method, *args
             )
         except LookupError as error:
-            raise UnknownSymbol(f"No actor keeps {symbol}.") from error
+            raise FleetUnavailable(
+                f"No actor keeps {symbol} now; try again in a moment, or start the fleet "
+                "with 'alphaplus up'."
+            ) from error
 
     async def _portfolio(self, method: str, *args: Any) -> Any:
         try:

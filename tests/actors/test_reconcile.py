@@ -16,7 +16,7 @@ from actors.reconcile import Reconciler
 from actors.repair import Repairs
 from actors.room import Demand
 from alphaplus.config import load_settings
-from alphaplus.errors import FleetConflict
+from alphaplus.errors import FleetConflict, SymbolNotKept, UnknownSymbol
 from alphaplus.instruments import Instrument
 
 NODE, OTHER = "node1", "node2"
@@ -124,7 +124,7 @@ class World:
         self.made.look_again()
 
     def actor(self, symbol: str) -> Actor:
-        return self.alive[self.made.actor_of(symbol) or "none"]
+        return self.alive[self.made.actor_of(symbol)]
 
     def states(self) -> dict[str, str]:
         return {item["symbol"]: item["state"] for item in self.made.states()}
@@ -405,3 +405,27 @@ async def test_a_symbol_that_has_not_started_takes_no_neighbour_along(world: Wor
     assert world.actor("B") is shared
     await world.made.stop(1.0)
     assert shared in world.alive.values(), "it is still to be drained"
+
+
+async def test_who_asks_for_an_actor_is_told_whether_there_will_be_one(world: World) -> None:
+    world.want("A", "B")
+    with pytest.raises(SymbolNotKept, match="others start before it"):
+        world.made.actor_of("B")
+    await world.until_running("A", "B")
+    assert world.made.actor_of("B") == "symbol:B"
+    with pytest.raises(UnknownSymbol, match="C"):
+        world.made.actor_of("C")
+
+
+async def test_a_move_waits_for_its_name_and_keeps_its_node(world: World) -> None:
+    world.want("A")
+    await world.until_running("A")
+    stranger = world.alive["symbol:B"] = world.alive["symbol:A"]
+    world.made._targets["B"] = OTHER
+    world.want("A", "B")
+    await asyncio.sleep(0.05)
+    assert world.states()["B"] == "pending"
+    assert world.alive.pop("symbol:B") is stranger
+    await world.until_running("A", "B")
+    assert world.actor("B").node == OTHER
+    assert not world.made._targets

@@ -14,6 +14,7 @@ import pytest
 import ray
 
 from actors import names
+from alphaplus.errors import UnknownSymbol
 from benchmarks.chaos.rows import RowCounts, compare_rows
 from tests.fleet.conftest import Fleet, running_fleet, until
 from tests.fleet.test_elastic import PATIENCE_S, add, is_fresh, remove, settled, states
@@ -140,7 +141,7 @@ def test_one_that_leaves_disturbs_no_neighbour_and_another_takes_its_place(fleet
         remove(fleet, leaving)
         until(lambda: leaving not in states(fleet), PATIENCE_S)
         assert kept()["symbols:0"] == [first, last]
-        with pytest.raises(LookupError, match=f"keeps {leaving}"):
+        with pytest.raises(UnknownSymbol, match=leaving):
             names.symbol(leaving)
         add(fleet, leaving)
         until(lambda: settled(fleet, *others, leaving), PATIENCE_S)

@@ -186,9 +186,21 @@ async def test_fleet_that_is_not_running_says_how_to_start_it(registry: Registry
         await RayFleet().board()
 
 
-async def test_symbol_without_an_actor_is_unknown(registry: Registry) -> None:
-    with pytest.raises(UnknownSymbol, match="XXX"):
+async def test_a_symbol_is_unknown_only_if_the_supervisor_says_so(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(FleetUnavailable, match="No actor keeps XXX now"):
         await RayFleet().book("XXX", None, 20)
+    answers = {"XXX": UnknownSymbol("Not watched."), "ETH-USDT-PERP": SymbolNotKept("Not yet.")}
+
+    def find(symbol: str) -> Any:
+        raise RayTaskError("actor_of", "its traceback", answers[symbol]).as_instanceof_cause()
+
+    monkeypatch.setattr(names, "symbol", find)
+    with pytest.raises(UnknownSymbol, match=r"^Not watched\.$"):
+        await RayFleet().book("XXX", None, 20)
+    with pytest.raises(FleetUnavailable, match="symbol:ETH-USDT-PERP is being replaced"):
+        await RayFleet().book("ETH-USDT-PERP", None, 20)
 
 
 @pytest.mark.parametrize(

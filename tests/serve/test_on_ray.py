@@ -11,7 +11,7 @@ import ray
 from ray import serve
 
 from actors import names
-from alphaplus.errors import StaleBook
+from alphaplus.errors import StaleBook, UnknownSymbol
 from serve.app import build
 from tests.serve.fakes import FakeFleet, Record, summary
 from tests.serve.problem import problem
@@ -50,8 +50,10 @@ class Books(FakeFleet):
 class Places(FakeFleet):
     """Says, as the supervisor does, which actor keeps a symbol."""
 
-    async def actor_of(self, symbol: str) -> str | None:
-        return KEEPER if symbol == SYMBOL else None
+    async def actor_of(self, symbol: str) -> str:
+        if symbol == SYMBOL:
+            return KEEPER
+        raise UnknownSymbol(f"Expected a symbol that is watched, was {symbol}.")
 
 
 def start(actor: type[FakeFleet], name: str) -> Any:
