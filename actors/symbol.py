@@ -275,6 +275,18 @@ class Symbol:
             venue.starting = venue.starting + venue.latencies.of_all
             venue.latencies = EventLatencies()
 
+    def progress(self) -> dict[str, Any]:
+        """Return `level_updates` and `book_latencies` (a histogram's bytes) of all books so far.
+
+        A small part of a report, for those who ask each second and are not to disturb.
+        """
+        venues = self._venues.values()
+        of_book = sum((venue.latencies.of_book for venue in venues), LatencyHistogram())
+        return {
+            "level_updates": sum(int(venue.market.last["level_updates"]) for venue in venues),
+            "book_latencies": of_book.to_bytes(),
+        }
+
     def report(self) -> dict[str, Any]:
         """Return counters, latencies and hashes of all books, for the run's summary."""
         now = self._clock()

@@ -145,11 +145,11 @@ class Fleet:
         return time.monotonic() - self._began
 
     def _read(self) -> Reading:
-        reports = ray.get([handle.report.remote() for handle in self._handles], timeout=60.0)
+        told = ray.get([handle.progress.remote() for handle in self._handles], timeout=60.0)
         # the venue last: what it has sent since is at most counted as waiting
         state = ask_http(f"{self._venue.url}/control/state?symbols=false")
         backlog = sum(m["backlog_events"] or 0 for m in self._loads()["markets"])
-        return reading(self.elapsed_s, state, reports, backlog)
+        return reading(self.elapsed_s, state, told, backlog)
 
     def _loads(self) -> dict[str, Any]:
         return dict(ask(names.portfolio(), "loads"))

@@ -121,23 +121,22 @@ def sustained(seen: Sequence[Window]) -> dict[str, Any]:
 
 
 def reading(
-    at_s: float, venue: Mapping[str, Any], reports: Sequence[Mapping[str, Any]], backlog_events: int
+    at_s: float, venue: Mapping[str, Any], told: Sequence[Mapping[str, Any]], backlog_events: int
 ) -> Reading:
-    """Make a reading of the venue's state and the reports of all symbols.
+    """Make a reading of the venue's state and the progress of all symbols.
 
     Counted are changes of the book alone, as the venue plays nothing else; what feeds poll for
     is left out.
     """
-    states = [state for report in reports for state in report["states"]]
     latencies = sum(
-        (LatencyHistogram.from_bytes(report["book_latencies"]) for report in reports),
+        (LatencyHistogram.from_bytes(item["book_latencies"]) for item in told),
         LatencyHistogram(),
     )
     return Reading(
         at_s=at_s,
         sent=venue["messages"],
         processed=len(latencies),
-        levels=sum(int(state["level_updates"].sum()) for state in states),
+        levels=sum(item["level_updates"] for item in told),
         latencies=latencies,
         unsent_bytes=venue["unsent_bytes"],
         backlog_events=backlog_events,

@@ -355,6 +355,15 @@ def test_what_a_symbol_refuses_arrives_as_its_own_sentence(world: World) -> None
         world.host.ask(A, "book", "bybit", 5)
 
 
+def test_progress_is_a_part_of_the_report(world: World) -> None:
+    world.keep(A)
+    world.feeds[A].more(50)
+    world.until_taken_in()
+    told, report = world.host.ask(A, "progress"), world.host.report(A)
+    assert told["level_updates"] == int(report["states"][0]["level_updates"][0]) > 50
+    assert told["book_latencies"] == report["book_latencies"]
+
+
 def test_reports_divide_the_process_among_symbols(world: World) -> None:
     world.keep(A, B)
     before = {symbol: world.host.report(symbol)["cpu_s"] for symbol in (A, B)}

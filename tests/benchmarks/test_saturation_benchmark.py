@@ -2,10 +2,8 @@
 
 import argparse
 
-import numpy as np
 import pytest
 
-from alphaplus.analysis.state import STATE
 from alphaplus.latency import LatencyHistogram
 from benchmarks.saturation.__main__ import _parts, is_right, met
 from benchmarks.saturation.windows import (
@@ -93,13 +91,11 @@ def test_rates_are_means_over_time_and_backlogs_the_largest() -> None:
 
 
 def test_a_reading_adds_up_all_symbols() -> None:
-    states = np.zeros(2, dtype=STATE)
-    states["level_updates"] = [30, 40]
-    reports = [
-        {"states": [states[:1]], "book_latencies": histogram(1.0).to_bytes()},
-        {"states": [states[1:]], "book_latencies": histogram(2.0, 3.0).to_bytes()},
+    told = [
+        {"level_updates": 30, "book_latencies": histogram(1.0).to_bytes()},
+        {"level_updates": 40, "book_latencies": histogram(2.0, 3.0).to_bytes()},
     ]
-    found = reading(7.5, {"messages": 9, "unsent_bytes": 2}, reports, backlog_events=1)
+    found = reading(7.5, {"messages": 9, "unsent_bytes": 2}, told, backlog_events=1)
     assert (found.at_s, found.sent, found.processed, found.levels) == (7.5, 9, 3, 70)
     assert found.latencies == histogram(1.0, 2.0, 3.0)
 
