@@ -9,6 +9,7 @@ import difflib
 import math
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -426,8 +427,9 @@ def _annotation(section: str, field: str) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
+    found = error.errors()
+    first = found[0]
+    path = _path(first["loc"])
     name = ".".join(path)
     if first["type"] == "extra_forbidden":
         if len(path) == 1:
@@ -435,7 +437,16 @@ def _explain(error: ValidationError) -> str:
         fields = _fields_of(Settings.model_fields[path[0]].annotation)
         return f"There is no setting {name}{_closest(path[1], fields)}"
     shown = "a secret" if tuple(path) in SECRETS else repr(first["input"])
-    return f"The setting {name} cannot be {shown}: {first['msg'][0].lower()}{first['msg'][1:]}."
+    reasons = [item["msg"] for item in found if _path(item["loc"]) == path]  # one per alternative
+    more = [f" or {reason.removeprefix('Input should be ')}" for reason in reasons[1:]]
+    reason = f"{reasons[0][0].lower()}{reasons[0][1:]}{''.join(more)}"
+    return f"The setting {name} cannot be {shown}: {reason}."
+
+
+def _path(loc: Sequence[str | int]) -> list[str]:
+    """Return section, field and places in lists, without pydantic's names of alternatives."""
+    places = [part for part in loc[2:] if isinstance(part, int)]
+    return [str(part) for part in (*loc[:2], *places)]
 
 
 def _closest(name: str, known: Any) -> str:

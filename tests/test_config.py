@@ -48,6 +48,11 @@ def test_a_list_is_given_with_commas() -> None:
         ({"ALPHAPLUS_SERVE__PORT": "70000"}, "serve.port cannot be '70000'"),
         ({"ALPHAPLUS_VENUE__SPEED": "nan"}, "venue.speed cannot be 'nan'"),
         ({"ALPHAPLUS_VENUE__SPEED": "0"}, "venue.speed cannot be '0'"),
+        (
+            {"ALPHAPLUS_FLEET__SYMBOLS_PER_ACTOR": "0"},
+            "The setting fleet.symbols_per_actor cannot be '0': "
+            "input should be 'auto' or greater than or equal to 1.",
+        ),
     ],
 )
 def test_wrong_settings_are_named(environ: dict[str, str], says: str) -> None:

@@ -48,6 +48,9 @@ def main() -> None:
     options = parser.parse_args()
     if not options.generated and not options.capture.is_file():
         parser.error(f"{options.capture} is no recording; name one, or take --generated")
+    for name in ("symbols", "per_actor"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} cannot be less than 1")
     options.capture = options.capture.absolute()
     os.environ |= {**RAY, "RAY_AUTH_TOKEN": secrets.token_hex(16)}
     from benchmarks.chaos.run import is_right, run  # only now, as it imports Ray
